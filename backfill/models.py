@@ -1,0 +1,75 @@
+"""Table `backfill_jobs`: the platform's historical ingestion of block ranges."""
+
+from datetime import datetime, timedelta
+
+from django.db import models
+from django.db.models import F, Q
+
+from utxoiq_admin.core.defaults import UUID7, DatabaseNow, uuid7
+
+
+class BackfillJobQuerySet(models.QuerySet["BackfillJob"]):
+    def failed_since(self, moment: datetime) -> "BackfillJobQuerySet":
+        """Jobs that failed after `moment` (by `completed_at`, else by their start), newest first."""
+        return self.filter(
+            Q(completed_at__gte=moment) | Q(completed_at=None, started_at__gte=moment),
+            status=BackfillJob.Status.FAILED,
+        ).order_by("-started_at")
+
+
+class BackfillJob(models.Model):
+    class Status(models.TextChoices):
+        RUNNING = "running"
+        COMPLETED = "completed"
+        FAILED = "failed"
+        PAUSED = "paused"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, db_default=UUID7())
+    job_type = models.CharField(max_length=50)
+    start_block = models.IntegerField()
+    end_block = models.IntegerField()
+    current_block = models.IntegerField()
+    status = models.CharField(max_length=20, choices=Status)
+    progress_percentage = models.FloatField(null=True, default=0.0, db_default=0.0)
+    estimated_completion = models.DateTimeField(null=True, blank=True)
+    error_message = models.TextField(null=True, blank=True)
+    started_at = models.DateTimeField(db_default=DatabaseNow())
+    completed_at = models.DateTimeField(null=True, blank=True)
+    created_by = models.CharField(max_length=100, null=True, blank=True)
+
+    objects = BackfillJobQuerySet.as_manager()
+
+    class Meta:
+        db_table = "backfill_jobs"
+        verbose_name = "backfill job"
+        ordering = ["-started_at", "-id"]
+        indexes = [
+            # The description's three: jobs in a state, jobs by time (the list's order), jobs of a type.
+            models.Index(fields=["status"], name="idx_backfill_status"),
+            models.Index(fields=["started_at"], name="idx_backfill_started"),
+            models.Index(fields=["job_type"], name="idx_backfill_job_type"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=["running", "completed", "failed", "paused"]),
+                name="chk_backfill_status",
+            ),
+            models.CheckConstraint(condition=Q(end_block__gte=F("start_block")), name="chk_backfill_range"),
+            models.CheckConstraint(
+                condition=Q(progress_percentage__gte=0, progress_percentage__lte=100)
+                | Q(progress_percentage=None),
+                name="chk_backfill_progress",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job_type} {self.start_block:,}–{self.end_block:,}"
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks the range holds, both ends included."""
+        return self.end_block - self.start_block + 1
+
+    def duration(self, now: datetime) -> timedelta:
+        """From start to completion, or to `now` while it has none."""
+        return (self.completed_at or now) - self.started_at

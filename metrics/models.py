@@ -1,0 +1,49 @@
+"""Table `system_metrics`, partitioned by month. Django sees one table whose key is `id`."""
+
+from datetime import datetime
+
+from django.db import models
+from django.db.models import Q
+
+from utxoiq_admin.core.defaults import UUID7, DatabaseNow, uuid7
+
+
+class SystemMetricQuerySet(models.QuerySet["SystemMetric"]):
+    def between(self, start: datetime, end: datetime) -> "SystemMetricQuerySet":
+        """Rows with start <= timestamp < end: the bounds are what lets PostgreSQL skip partitions."""
+        return self.filter(timestamp__gte=start, timestamp__lt=end)
+
+
+class SystemMetric(models.Model):
+    # The real key is (id, "timestamp"), as PostgreSQL demands of a partitioned table; Django's admin refuses
+    # composite keys, so here it is `id`, and whoever looks one up expects that there may be several.
+    id = models.UUIDField(primary_key=True, default=uuid7, db_default=UUID7())
+    service_name = models.CharField(max_length=100)
+    metric_type = models.CharField(max_length=50)
+    metric_value = models.FloatField()
+    unit = models.CharField(max_length=20)
+    timestamp = models.DateTimeField(db_default=DatabaseNow())
+    metric_metadata = models.JSONField(null=True, blank=True)
+
+    objects = SystemMetricQuerySet.as_manager()
+
+    class Meta:
+        db_table = "system_metrics"
+        verbose_name = "metric"
+        ordering = ["-timestamp", "-id"]
+        indexes = [
+            # The description's three: a service's series, a type over all services, by time (the list's order).
+            models.Index(fields=["service_name", "timestamp"], name="idx_metrics_service_time"),
+            models.Index(fields=["metric_type", "timestamp"], name="idx_metrics_type_time"),
+            models.Index(fields=["timestamp"], name="idx_metrics_timestamp"),
+        ]
+        constraints = [
+            # NaN equals itself in PostgreSQL, and sorts above Infinity: one comparison refuses all three.
+            models.CheckConstraint(
+                condition=Q(metric_value__gt=float("-inf"), metric_value__lt=float("inf")),
+                name="chk_metric_value_finite",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.service_name} {self.metric_type} at {self.timestamp:%Y-%m-%d %H:%M:%S}"

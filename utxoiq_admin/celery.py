@@ -1,0 +1,11 @@
+"""The Celery application: worker and beat start from here."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "utxoiq_admin.settings")
+
+app = Celery("utxoiq_admin")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()

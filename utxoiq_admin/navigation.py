@@ -1,0 +1,3 @@
+"""The sidebar, and the look of the admin theme."""
+
+UNFOLD: dict = {}
