@@ -1,10 +1,10 @@
-"""Real servers for the tests: one embedded PostgreSQL and one Valkey for the run, more for tests that break them.
+"""Real servers for the tests: one embedded PostgreSQL and one Valkey for the run, and private ones to break.
 
-A pytest plugin (`-p tests.servers` in pyproject.toml): it must set the addresses before pytest-django reads the
-settings. By hand: `python -m tests.servers` starts both and prints what to export, until Ctrl-C.
+A pytest plugin (`-p tests.servers` in pyproject.toml): it must set the addresses before pytest-django
+reads the settings. By hand: `python -m tests.servers` starts both and prints what to export, until Ctrl-C.
 
-The shared servers must stay whole for the others. A test that freezes, kills or restarts a server asks for the
-fixture `private_valkey` or `private_postgres`.
+The shared servers must stay whole for the others. A test that freezes, kills or restarts a server asks for
+the fixture `private_valkey` or `private_postgres`.
 """
 
 import atexit
@@ -92,7 +92,9 @@ class Breakable:
         for process in family:  # psutil tells a process from another that got its pid
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(family, timeout=10)
+        end = time.monotonic() + 10
+        while any(map(_lives, family)) and time.monotonic() < end:
+            time.sleep(0.01)
         self.thaw()
 
     def stop(self) -> None:
@@ -103,6 +105,14 @@ class Breakable:
     def restart(self) -> None:
         self.stop()
         self.start()
+
+
+def _lives(process: psutil.Process) -> bool:
+    """A zombie is dead: some systems' first process takes seconds to reap what it inherited."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 class Servers:
@@ -228,9 +238,9 @@ def _private_postgres() -> Breakable:
 
 @pytest.fixture
 def private_postgres(_private_postgres: Breakable) -> Iterator[Breakable]:
-    """A PostgreSQL beside the shared one, to freeze, kill and restart; running and thawed whenever a test gets it.
+    """A PostgreSQL to freeze, kill and restart; running and thawed whenever a test gets it.
 
-    Its database `utxoiq` is empty at first and shared by the tests that ask for it: making one costs a second.
+    Its database `utxoiq` is empty at first, and shared by the tests that ask: making one costs a second.
     """
     _private_postgres.thaw()
     _private_postgres.start()

@@ -12,7 +12,9 @@ from tests.servers import Breakable
 @pytest.mark.django_db
 def test_tests_run_as_a_role_without_superuser_rights() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT current_user, rolsuper, rolcreatedb FROM pg_roles WHERE rolname = current_user")
+        cursor.execute(
+            "SELECT current_user, rolsuper, rolcreatedb FROM pg_roles WHERE rolname = current_user"
+        )
         assert cursor.fetchone() == ("utxoiq", False, True)
 
 
@@ -24,7 +26,7 @@ def test_the_test_database_has_the_statistics_extension() -> None:
 
 
 def test_settings_point_to_the_servers_of_this_run() -> None:
-    assert settings.REDIS_URL == servers.valkey.url
+    assert servers.valkey.url == settings.REDIS_URL
     assert settings.DATABASES["default"]["PORT"] == servers.postgres.port
 
 

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from utxoiq_admin.stack.processes import StackError
 
-# Below the range from which the kernel picks ports for outgoing connections, so that none of those takes ours.
+# Below the range from which the kernel picks ports for outgoing connections: none of those takes ours.
 SERVER_PORTS = range(20_000, 32_000)
 
 
@@ -78,12 +78,13 @@ class DataFolder:
             write_private(self.secret_key, secrets.token_urlsafe(50) + "\n")
 
     def _refuse_other_owner(self) -> None:
-        """Files that root leaves in a user's folder would lock that user out, so root does not start there."""
+        """Files that root leaves in a user's folder would lock that user out: refuse."""
         owner = self.secret_key.stat().st_uid if self.secret_key.exists() else os.geteuid()
         if owner != os.geteuid():
             raise StackError(
-                f"The data folder {self.path} was made by the user with id {owner}, and this is id {os.geteuid()}. "
-                "Run as that user, or name another folder with --data-dir (`make run DATA_DIR=...`)."
+                f"The data folder {self.path} belongs to the user with id {owner}, and this is id "
+                f"{os.geteuid()}. Run as that user, or name another folder with --data-dir "
+                "(`make run DATA_DIR=...`)."
             )
 
     def _take_lock(self, lock: IO[str]) -> None:
@@ -92,8 +93,8 @@ class DataFolder:
         except BlockingIOError:
             lock.seek(0)
             raise StackError(
-                f"The data folder {self.path} is in use by process {lock.read().strip() or 'unknown'}, another "
-                "`manage.py up`. Stop that one first, or name another folder with --data-dir "
+                f"The data folder {self.path} is in use by process {lock.read().strip() or 'unknown'}, "
+                "another `manage.py up`. Stop that one first, or name another folder with --data-dir "
                 "(`make run DATA_DIR=...`)."
             ) from None
         lock.truncate(0)
@@ -108,7 +109,7 @@ class DataFolder:
         return self.logs / f"{name}.log"
 
     def server_secrets(self) -> dict[str, Any]:
-        """Ports and passwords of the embedded servers: made once, kept, a port that was taken since made anew."""
+        """Ports and passwords of the embedded servers: made once; a port taken since is made anew."""
         try:
             kept: dict[str, Any] = json.loads(self._servers.read_text())
         except FileNotFoundError:

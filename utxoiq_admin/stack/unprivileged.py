@@ -1,7 +1,7 @@
 """Running PostgreSQL as root: it refuses, so it runs as a system user made for it, where that user can go.
 
-Nobody's folder permissions are changed for that. Where the user cannot enter (a checkout below /root), the database
-and a copy of the binaries stand below /var/lib/utxoiq-admin instead.
+Nobody's folder permissions are changed for that. Where the user cannot enter (a checkout below /root), the
+database and a copy of the binaries stand below /var/lib/utxoiq-admin instead.
 """
 
 import hashlib
@@ -33,13 +33,14 @@ def find_home(data: Path, binaries: Path, folder_id: str) -> Home:
     """Decide where the database of the data folder `data` stands; `binaries` is the `bin` of PostgreSQL."""
     if os.geteuid() != 0:
         return Home(data, binaries, None)
-    account = server_account()
+    account = _owner_of(data / "postgres") or server_account()
     away = SYSTEM_FOLDER / hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
     # A database that exists decides: the permissions above it may have changed since it was made.
     if (data / "postgres" / "PG_VERSION").exists() and not enters(account, data):
         raise StackError(
-            f"The database in {data / 'postgres'} runs as the user {account.name}, who cannot enter {data} any more. "
-            "Let others pass through the folders above it again (chmod o+x), or name another folder with --data-dir."
+            f"The database in {data / 'postgres'} runs as the user {account.name}, who cannot enter "
+            f"{data} any more. Let others pass through the folders above it again (chmod o+x), or name "
+            "another folder with --data-dir."
         )
     if enters(account, data) and not is_ours(away, folder_id):
         return Home(data, reachable_binaries(binaries, account, away), account)
@@ -56,7 +57,8 @@ def server_account() -> Account:
         if account := _account(name):
             return account
     raise StackError(
-        f"PostgreSQL does not run as root, and no unprivileged user was found for it. Make one: useradd --system {USER}"
+        "PostgreSQL does not run as root, and no unprivileged user was found for it. Make one: "
+        f"useradd --system {USER}"
     )
 
 
@@ -68,8 +70,17 @@ def _account(name: str) -> Account | None:
     return Account(name, entry.pw_uid, entry.pw_gid)
 
 
+def _owner_of(database: Path) -> Account | None:
+    """As whom a database that exists must run: PostgreSQL accepts only the owner of its folder."""
+    try:
+        entry = pwd.getpwuid(database.stat().st_uid)
+    except (OSError, KeyError):
+        return None
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid) if entry.pw_uid else None
+
+
 def enters(account: Account, folder: Path) -> bool:
-    """Whether that user can reach what stands in `folder`, asked of the kernel rather than computed from modes."""
+    """Whether that user can reach what stands in `folder`: asked of the kernel, not computed from modes."""
     return _succeeds(account, ["/bin/sh", "-c", 'cd -- "$1"', "sh", str(folder)])
 
 
@@ -110,7 +121,7 @@ def is_ours(away: Path, folder_id: str) -> bool:
 
 
 def claim(away: Path, folder_id: str) -> None:
-    """Make `away` the home of this data folder; a database of an earlier folder of that path is moved aside, not lost."""
+    """Make `away` the home of this data folder; the database of an earlier one is moved aside, not lost."""
     SYSTEM_FOLDER.mkdir(mode=0o755, parents=True, exist_ok=True)
     away.mkdir(mode=0o755, exist_ok=True)
     if not is_ours(away, folder_id):

@@ -18,8 +18,8 @@ def binary() -> Path:
         path: Path = get_binary_path()
     except Exception as error:
         raise StackError(
-            f"There is no embedded Valkey for this platform ({error}). Run a Redis 6.2+ or Valkey yourself, and set "
-            "REDIS_URL to it."
+            f"There is no embedded Valkey for this platform ({error}). Run a Redis 6.2+ or Valkey "
+            "yourself, and set REDIS_URL to it."
         ) from error
     return path
 
@@ -66,7 +66,7 @@ class ValkeyServer:
         wait_until(self._answers, child=self.child, seconds=START_SECONDS, what="Valkey")
 
     def _answers(self) -> bool:
-        """Whether it serves commands: while it reads its file from disk it accepts connections and answers LOADING."""
+        """Whether it serves commands: while it reads its file from disk it accepts connections, LOADING."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
                 connection.sendall(f"AUTH {self.password}\r\nPING\r\n".encode())
