@@ -7,6 +7,7 @@ from django.db import connection
 
 from tests import servers
 from tests.servers import Breakable
+from utxoiq_admin.stack.processes import Child
 
 
 @pytest.mark.django_db
@@ -58,3 +59,21 @@ def test_a_private_valkey_survives_kill_and_restart(private_valkey: Breakable) -
     private_valkey.start()
     with redis.Redis.from_url(private_valkey.url) as client:
         assert client.get("kept") == b"yes"
+
+
+def test_a_stale_pid_file_never_harms_who_has_the_pid_now(private_postgres: Breakable) -> None:
+    """As after a crash and a reboot: the pid in the file is another program's by now."""
+    private_postgres.kill()
+    account = private_postgres.server.home.account
+    bystander = Child("bystander", ["sleep", "60"], private_postgres.child.log, account=account)
+    bystander.start()
+    try:
+        pid_file = private_postgres.server.folder / "postmaster.pid"
+        lines = pid_file.read_text().splitlines(keepends=True)
+        pid_file.write_text("".join([f"{bystander.pid}\n", *lines[1:]]))
+        private_postgres.start()
+        assert bystander.running
+        with psycopg.connect(private_postgres.url) as answer:
+            assert answer.execute("SELECT 1").fetchone() == (1,)
+    finally:
+        bystander.kill()

@@ -1,7 +1,7 @@
 """`manage.py up`: one command from a clone to a running platform."""
 
 import argparse
-import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,5 +49,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _say(self, line: str) -> None:
-        self.stdout.write(line)
-        sys.stdout.flush()
+        # The terminal may be gone (`make run | head`); that must not cut an orderly stop short.
+        with suppress(OSError):
+            self.stdout.write(line)
+            self.stdout.flush()
