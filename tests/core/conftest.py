@@ -1,0 +1,91 @@
+"""What the tests of the ground floor share."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.conf import settings as django_settings
+
+from tests.servers import Breakable
+from utxoiq_admin.core import cache
+from utxoiq_admin.core.breaker import Breaker
+
+ROOT = Path(django_settings.BASE_DIR)
+
+
+def until(condition: Callable[[], Any], seconds: float = 10.0) -> float:
+    """Wait until the condition holds; how long that took."""
+    begun = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begun < seconds, f"not within {seconds} s: {condition}"
+        time.sleep(0.01)
+    return time.monotonic() - begun
+
+
+@pytest.fixture
+def own_valkey(private_valkey: Breakable, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Breakable:
+    """The cache of this process on a Valkey that the test may break, with a breaker of its own."""
+    settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": private_valkey.url}}
+    monkeypatch.setattr(cache, "breaker", Breaker("cache", cache._restore, interval=0.1))
+    return private_valkey
+
+
+@pytest.fixture
+def fresh_breaker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "breaker", Breaker("cache", cache._restore, interval=0.1))
+
+
+@pytest.fixture(scope="session")
+def migrated_once() -> dict[str, str]:
+    return {}
+
+
+@pytest.fixture
+def own_postgres(private_postgres: Breakable, migrated_once: dict[str, str]) -> Breakable:
+    """A PostgreSQL that the test may break, with the tables of ours."""
+    if private_postgres.url not in migrated_once:
+        program(["migrate", "--verbosity=0"], DATABASE_URL=private_postgres.url).wait(60)
+        migrated_once[private_postgres.url] = "migrated"
+    with psycopg.connect(private_postgres.url, autocommit=True) as server:
+        server.execute("TRUNCATE core_task_runs, core_leases, core_heartbeats")
+        server.execute("TRUNCATE django_celery_beat_periodictask CASCADE")
+    return private_postgres
+
+
+def program(
+    arguments: list[str], *, module: str = "", log: Path | None = None, **environment: str
+) -> subprocess.Popen[bytes]:
+    """A process of the project: `manage.py arguments`, or `-m module arguments`."""
+    command = ["-m", module] if module else ["manage.py"]
+    return subprocess.Popen(
+        [sys.executable, *command, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=log.open("ab") if log else None,
+        stderr=subprocess.STDOUT if log else None,
+        start_new_session=True,
+    )
+
+
+@contextmanager
+def running(
+    arguments: list[str], *, module: str = "", log: Path | None = None, **environment: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The same while the block lasts."""
+    process = program(arguments, module=module, log=log, **environment)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
