@@ -102,7 +102,7 @@ class PostgresServer:
         options += ["--auth=scram-sha-256", f"--username={SUPERUSER}", f"--pwfile={password}"]
         if self._settings.get("fsync") == "off":
             options += ["--no-sync"]
-        command = [self.home.binaries / "initdb", "-D", unfinished, *options]
+        command: list[str | Path] = [self.home.binaries / "initdb", "-D", unfinished, *options]
         log = self.child.log.with_name("initdb.log")
         initdb = Child("initdb", command, log, env=self._environment, account=self.home.account)
         initdb.start()

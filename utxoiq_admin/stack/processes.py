@@ -160,6 +160,10 @@ class Child:
         return last_lines(self.log, since=self.log_start)
 
 
+def may_end(_child: Child) -> None:
+    """For `Child.on_exit`: its end is expected."""
+
+
 def indent(text: str) -> str:
     return "\n".join(f"    {line}" for line in (text or "(nothing)").splitlines())
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management import get_commands
 
 from utxoiq_admin.stack.locations import DataFolder
-from utxoiq_admin.stack.processes import Child
+from utxoiq_admin.stack.processes import Child, may_end
 
 WORKER_PROCESSES = 2
 
@@ -33,13 +33,18 @@ class Programs:
         return name in get_commands()
 
     def command(self, name: str, *arguments: str) -> Child:
-        """A management command."""
+        """A management command that does its work and ends; whoever waits for it looks how it ended."""
+        child = self._manage(name, *arguments)
+        child.on_exit = may_end
+        return child
+
+    def _manage(self, name: str, *arguments: str) -> Child:
         return self._python(name, str(self._root / "manage.py"), name, *arguments)
 
     def all(self) -> list[Child]:
         """Everything that runs as long as the stack does, the web server first."""
         children = [self._web(), self._worker(), self._beat()]
-        return [*children, self.command("listen")] if self.has_command("listen") else children
+        return [*children, self._manage("listen")] if self.has_command("listen") else children
 
     def _web(self) -> Child:
         sizes = [f"--workers={settings.WEB_PROCESSES}", f"--threads={settings.WEB_THREADS}"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from utxoiq_admin.stack.processes import Child, StackError, indent, rotate
+from utxoiq_admin.stack.processes import Child, StackError, indent, may_end, rotate
 
 POLL_SECONDS = 0.2
 ROTATE_SECONDS = 30.0
@@ -48,7 +48,7 @@ class Supervisor:
 
     def finish(self, child: Child, *, seconds: float) -> None:
         """Wait for a child that does one thing and ends, while the others run on."""
-        child.on_exit = child.on_exit or _nothing
+        child.on_exit = child.on_exit or may_end
         end = time.monotonic() + seconds
         while child.running:
             self.check()
@@ -95,10 +95,6 @@ class Supervisor:
                 if not child.wait(begun + child.stop_seconds - time.monotonic()):
                     self._say(f"{child.name} did not stop within {child.stop_seconds:.0f} s and was killed.")
                     child.kill()
-
-
-def _nothing(_child: Child) -> None:
-    """Its end was told already."""
 
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

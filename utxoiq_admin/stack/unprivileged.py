@@ -86,7 +86,7 @@ def enters(account: Account, folder: Path) -> bool:
 
 def _succeeds(account: Account, argv: list[str]) -> bool:
     try:
-        return subprocess.run(argv, cwd="/", capture_output=True, **as_account(account)).returncode == 0  # type: ignore[call-overload,no-any-return]
+        return subprocess.run(argv, cwd="/", capture_output=True, **as_account(account)).returncode == 0  # type: ignore[call-overload]
     except OSError:
         return False
 

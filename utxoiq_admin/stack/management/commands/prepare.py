@@ -30,5 +30,5 @@ class Command(BaseCommand):
         path = DataFolder(settings.DATA_DIR).admin_password
         if not path.exists():  # it is written first: a user whose password is nowhere would be of no use
             write_private(path, secrets.token_urlsafe(12) + "\n")
-        users.create_superuser("admin", "", path.read_text().strip())  # type: ignore[attr-defined]
+        users.create_superuser("admin", "", path.read_text().strip())
         self.stdout.write(f"Made the administrator `admin`; the password is in {path}")

@@ -24,7 +24,7 @@ class Command(BaseCommand):
     help = (
         "Start the servers that no setting points elsewhere, and everything that runs on them, until Ctrl-C."
     )
-    requires_system_checks: list[str] = []  # type: ignore[assignment]  # `prepare` checks once the servers run
+    requires_system_checks: list[str] = []  # `prepare` checks once the servers run
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
