@@ -17,6 +17,7 @@ class PlatformConfig(AppConfig):
     label = "platform"
 
     def ready(self) -> None:
+        from utxoiq_admin import checks  # noqa: F401  (registers them)
         from utxoiq_admin.roles import sync_roles
 
         post_migrate.connect(sync_roles, sender=self, dispatch_uid="utxoiq_admin.roles")

@@ -1,1 +1,52 @@
-def sync_roles(**kwargs: object) -> None: ...
+"""Who may do what: the three groups, and their permissions after every migrate."""
+
+from typing import Any
+
+from django.apps import apps as global_apps
+
+STAFF = [
+    "backfill.view_backfilljob",
+    "feedback.view_insightfeedback",
+    "feedback.view_insighttext",
+    "metrics.view_systemmetric",
+    "core.view_taskrun",
+    "core.view_lease",
+    "core.view_heartbeat",
+]
+# Nobody here may touch people, groups or tokens: only an administrator, or whom an administrator grants it.
+ROLES: dict[str, list[str]] = {
+    "staff": STAFF,
+    "moderators": [*STAFF],
+    "ops": [
+        *STAFF,
+        "accounts.view_servicetoken",
+        "demo.view_demostate",
+        "demo.change_demostate",
+        "django_celery_beat.view_clockedschedule",
+        "django_celery_beat.view_crontabschedule",
+        "django_celery_beat.view_intervalschedule",
+        "django_celery_beat.view_periodictask",
+        "django_celery_beat.view_solarschedule",
+    ],
+}
+
+
+def sync_roles(*, using: str = "default", apps: Any = global_apps, **kwargs: object) -> None:
+    """Make the groups and add what they lack; what an administrator granted besides is never taken away.
+
+    A permission of a table that does not exist yet is skipped: the migrate that makes the table adds it. The
+    sender is the last app of all, so Django has made every permission by then.
+    """
+    try:
+        group_model, permission_model = apps.get_model("auth", "Group"), apps.get_model("auth", "Permission")
+    except LookupError:  # auth itself is migrated away
+        return
+    permissions = {
+        f"{label}.{codename}": pk
+        for label, codename, pk in permission_model.objects.using(using).values_list(
+            "content_type__app_label", "codename", "pk"
+        )
+    }
+    for name, wanted in ROLES.items():
+        group, _ = group_model.objects.using(using).get_or_create(name=name)
+        group.permissions.add(*(permissions[each] for each in wanted if each in permissions))
