@@ -1,8 +1,9 @@
 """Table `backfill_jobs`: the platform's historical ingestion of block ranges."""
 
+import uuid
 from datetime import datetime, timedelta
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import F, Q
 
 from utxoiq_admin.core.defaults import UUID7, DatabaseNow, uuid7
@@ -15,6 +16,34 @@ class BackfillJobQuerySet(models.QuerySet["BackfillJob"]):
             Q(completed_at__gte=moment) | Q(completed_at=None, started_at__gte=moment),
             status=BackfillJob.Status.FAILED,
         ).order_by("-started_at")
+
+    def overdue(self, moment: datetime) -> "BackfillJobQuerySet":
+        """Running jobs whose own estimate of their end is before `moment`, the latest first."""
+        return self.filter(status=BackfillJob.Status.RUNNING, estimated_completion__lt=moment).order_by(
+            "estimated_completion"
+        )
+
+    def found(self, queryset: "models.QuerySet[BackfillJob]", text: str) -> "models.QuerySet[BackfillJob]":
+        """Of `queryset`, the job with this id, or the jobs created by exactly this name."""
+        try:
+            return queryset.filter(pk=uuid.UUID(text.strip()))
+        except ValueError:
+            return queryset.filter(created_by=text.strip())
+
+    def types(self) -> list[str]:
+        """Every job type, by name; one index probe a type (a loose index scan), however many jobs there are."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                WITH RECURSIVE found(name) AS (
+                  (SELECT min(job_type) FROM backfill_jobs)
+                  UNION ALL
+                  SELECT (SELECT min(job_type) FROM backfill_jobs WHERE job_type > name) FROM found
+                  WHERE name IS NOT NULL)
+                SELECT name FROM found WHERE name IS NOT NULL
+                """
+            )
+            return [row[0] for row in cursor.fetchall()]
 
 
 class BackfillJob(models.Model):

@@ -1,10 +1,22 @@
-from django.urls import path
+"""Every address of the application, grouped by subject."""
+
+from django.contrib import admin
+from django.urls import include, path
 
 from utxoiq_admin.api import api
+from utxoiq_admin.home import HomePage
 from utxoiq_admin.probes import healthz, readyz
+from utxoiq_admin.schedule import SchedulePage
 
-urlpatterns: list = [
+urlpatterns = [
+    path("", HomePage.as_view(), name="home"),
+    path("", include("metrics.urls")),
+    path("schedule/", SchedulePage.as_view(), name="schedule"),
+    path("admin/", admin.site.urls),
+    path("api/v1/", api.urls),
+    # Open on purpose: a load balancer has no session. Neither says more than up or not.
     path("healthz", healthz),
     path("readyz", readyz),
-    path("api/v1/", api.urls),
 ]
+
+handler403 = "utxoiq_admin.core.pages.permission_denied"

@@ -1,0 +1,152 @@
+"""The list and detail of feedback."""
+
+import uuid
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from feedback.models import InsightFeedback
+from utxoiq_admin.core import display as show
+from utxoiq_admin.core.admin import ChoiceFilter, LargeTableAdmin, ListFilter
+
+FLAG_TONES = {"inaccurate": "bad", "misleading": "warn", "spam": "plain", "other": "info"}
+
+
+class RatingFilter(ChoiceFilter):
+    title = "rating"
+    parameter_name = field = "rating"
+    values = [(str(n), "★" * n) for n in range(5, 0, -1)]
+
+
+class FlagFilter(ListFilter):
+    title = "flag"
+    parameter_name = "flag"
+
+    def lookups(self, request: HttpRequest, model_admin: LargeTableAdmin) -> list[tuple[str, str]]:
+        return [
+            ("any", "any flag"),
+            *((word, word) for word in InsightFeedback.Flag.values),
+            ("other", "other"),
+        ]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[InsightFeedback]
+    ) -> QuerySet[InsightFeedback]:
+        word = self.value()
+        if word is None:
+            return queryset
+        flagged = queryset.filter(flag_type__isnull=False)
+        if word == "any":
+            return flagged
+        if word == "other":
+            return flagged.exclude(flag_type__in=InsightFeedback.Flag.values)
+        return flagged.filter(flag_type=word)
+
+
+class CommentFilter(ListFilter):
+    title = "comment"
+    parameter_name = "comment"
+
+    def lookups(self, request: HttpRequest, model_admin: LargeTableAdmin) -> list[tuple[str, str]]:
+        return [("yes", "with a comment")]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[InsightFeedback]
+    ) -> QuerySet[InsightFeedback]:
+        return queryset.filter(comment__isnull=False) if self.value() == "yes" else queryset
+
+
+def feedback_link(name: str, value: str) -> SafeString:
+    """A link to the list with only this insight's or this user's feedback."""
+    url = reverse("admin:feedback_insightfeedback_changelist")
+    return format_html('<a href="{}?{}" class="link">{}</a>', url, urlencode({"q": value}), name)
+
+
+@admin.register(InsightFeedback)
+class InsightFeedbackAdmin(LargeTableAdmin):
+    list_display = ["created", "insight", "user", "stars", "flag", "words"]
+    list_filter = [FlagFilter, RatingFilter, CommentFilter]
+    keyset_order = ("-created_at", "-id")
+    sortable_by = ("created_at",)
+    search_fields = ["insight_id", "user_id"]
+    search_help_text = "Whole insight id, user id or feedback id"
+    empty_text = "Feedback appears when users of the platform rate, comment on or flag an insight."
+    export_fields = (
+        "id", "insight_id", "user_id", "rating", "comment", "flag_type", "flag_reason", "created_at", "updated_at",
+    )  # fmt: skip
+    fieldsets = [
+        (None, {"fields": [("all_of_insight", "all_of_user"), ("stars", "flag")]}),
+        ("Words", {"fields": ["comment_text", "reason_text"]}),
+        ("Times (UTC)", {"fields": [("created", "updated"), "id"]}),
+    ]
+    readonly_fields = [
+        "all_of_insight", "all_of_user", "stars", "flag", "comment_text", "reason_text", "created", "updated",
+    ]  # fmt: skip
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[InsightFeedback], search_term: str
+    ) -> tuple[QuerySet[InsightFeedback], bool]:
+        text = search_term.strip()
+        if not text:
+            return queryset, False
+        wanted = Q(insight_id=text) | Q(user_id=text)
+        try:
+            wanted |= Q(pk=uuid.UUID(text))
+        except ValueError:
+            pass
+        return queryset.filter(wanted), False
+
+    @display(description="written", ordering="created_at")
+    def created(self, row: InsightFeedback) -> SafeString | str:
+        return show.moment(row.created_at)
+
+    @display(description="updated")
+    def updated(self, row: InsightFeedback) -> SafeString | str:
+        return show.moment(row.updated_at)
+
+    @display(description="insight")
+    def insight(self, row: InsightFeedback) -> SafeString:
+        return feedback_link(row.insight_id, row.insight_id)
+
+    @display(description="user")
+    def user(self, row: InsightFeedback) -> SafeString:
+        return feedback_link(row.user_id, row.user_id)
+
+    @display(description="insight")
+    def all_of_insight(self, row: InsightFeedback) -> SafeString:
+        return format_html("{} · {}", row.insight_id, feedback_link("all feedback on it", row.insight_id))
+
+    @display(description="user")
+    def all_of_user(self, row: InsightFeedback) -> SafeString:
+        return format_html("{} · {}", row.user_id, feedback_link("all feedback from them", row.user_id))
+
+    @display(description="rating")
+    def stars(self, row: InsightFeedback) -> SafeString | str:
+        return show.stars(row.rating)
+
+    @display(description="flag")
+    def flag(self, row: InsightFeedback) -> SafeString | str:
+        if row.flag_type is None:
+            return "–"
+        word = row.flag_label
+        label = word if word != "other" else f"other: {row.flag_type}"
+        return show.badge(label, FLAG_TONES[word])
+
+    @display(description="comment or reason")
+    def words(self, row: InsightFeedback) -> SafeString | str:
+        text = row.comment or row.flag_reason or ""
+        return format_html('<span class="words" title="{}">{}</span>', text, text[:140]) if text else "–"
+
+    @display(description="comment")
+    def comment_text(self, row: InsightFeedback) -> str:
+        return row.comment or "none"
+
+    @display(description="flag reason")
+    def reason_text(self, row: InsightFeedback) -> str:
+        return row.flag_reason or "none"

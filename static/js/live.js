@@ -1,0 +1,29 @@
+// Replaces a fragment from the server at a fixed pace; greys it when the server cannot be reached.
+(() => {
+  const box = document.getElementById("live");
+  if (!box) return;
+  let contact = Date.now();
+  const age = () => {
+    const seconds = Math.round((Date.now() - contact) / 1000);
+    return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min`;
+  };
+  const show = () => box.querySelectorAll("[data-age]").forEach((place) => { place.textContent = age(); });
+  async function refresh() {
+    if (document.hidden) return;
+    try {
+      const response = await fetch(box.dataset.live, { signal: AbortSignal.timeout(10_000) });
+      if (response.redirected) { location.reload(); return; }
+      if (!response.ok) throw new Error(String(response.status));
+      box.innerHTML = await response.text();
+      contact = Date.now();
+      box.classList.remove("stale");
+    } catch {
+      box.classList.add("stale");
+      box.dataset.contact = `no contact since ${new Date(contact).toISOString().slice(11, 19)} UTC`;
+    }
+    show();
+  }
+  setInterval(show, 1000);
+  setInterval(refresh, Number(box.dataset.every) * 1000);
+  document.addEventListener("visibilitychange", refresh);
+})();

@@ -1,0 +1,189 @@
+"""Admin lists that open at once on tables of any size.
+
+Pages are found by keyset (a cursor in the URL), never by OFFSET; the count is exact to COUNT_LIMIT and the
+planner's estimate above; only columns with an index sort; rows are for looking at, not for editing.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib.admin import ModelAdmin as DjangoModelAdmin
+from django.contrib.admin import SimpleListFilter
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.exceptions import PermissionDenied
+from django.db import connection
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path
+from unfold.admin import ModelAdmin
+from unfold.views import ChangeList
+
+from utxoiq_admin.core.csv_export import keyset_rows, stream_csv
+from utxoiq_admin.core.cursors import InvalidCursor, page
+from utxoiq_admin.core.display import count_text
+
+COUNT_LIMIT = 10_000
+EXPORT_LIMIT = 100_000
+PAGE_SIZE = 50
+AFTER, BEFORE = "after", "before"
+
+
+def bounded_count(queryset: QuerySet[Any]) -> tuple[int, bool]:
+    """(rows, exact): counted up to COUNT_LIMIT, above that the planner's estimate for the same query."""
+    counted = queryset.order_by()[: COUNT_LIMIT + 1].count()
+    if counted <= COUNT_LIMIT:
+        return counted, True
+    sql, params = queryset.order_by().values("pk").query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", params)
+        plan = cursor.fetchone()[0]
+    return max(int(plan[0]["Plan"]["Plan Rows"]), counted), False
+
+
+class KeysetChangeList(ChangeList):
+    """A change list whose page is named by a cursor: `?after=` or `?before=`."""
+
+    def __init__(self, request: HttpRequest, *args: Any) -> None:
+        if any("\0" in value for values in request.GET.lists() for value in values[1]):
+            raise IncorrectLookupParameters("a NUL character stands in the address")
+        self.cursor_after = request.GET.get(AFTER)
+        self.cursor_before = request.GET.get(BEFORE)
+        super().__init__(request, *args)
+        self.title = self.opts.verbose_name_plural.capitalize()
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        try:
+            return super().get_queryset(request, exclude_parameters)
+        except (ValueError, OverflowError) as error:  # a filter's value that its column cannot hold
+            raise IncorrectLookupParameters(str(error)) from error
+
+    def get_filters_params(self, params: dict[str, Any] | None = None) -> dict[str, Any]:
+        found = super().get_filters_params(params)
+        return {key: value for key, value in found.items() if key not in (AFTER, BEFORE)}
+
+    def get_query_string(self, new_params: Any = None, remove: Any = None) -> str:
+        """A changed filter or order starts again at the first page: old cursors do not fit it."""
+        new_params = dict(new_params or {})
+        for key in (AFTER, BEFORE):
+            new_params.setdefault(key, None)
+        return super().get_query_string(new_params, remove)
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[str]:
+        """The clicked column if it has an index, else the table's own order; the id breaks ties."""
+        first = (super().get_ordering(request, queryset) or self.model_admin.keyset_order)[0]
+        if first.lstrip("-") not in self.model_admin.sortable_by:
+            return list(self.model_admin.keyset_order)
+        return [first, "-id" if first.startswith("-") else "id"]
+
+    def get_results(self, request: HttpRequest) -> None:
+        self.result_count, self.count_is_exact = bounded_count(self.queryset)
+        backwards = self.cursor_before is not None
+        try:
+            found = page(
+                self.queryset,
+                order=self.queryset.query.order_by,
+                cursor=self.cursor_before if backwards else self.cursor_after,
+                direction="prev" if backwards else "next",
+                size=self.list_per_page,
+            )
+        except InvalidCursor as error:
+            raise IncorrectLookupParameters(str(error)) from error
+        self.result_list = found.rows
+        self.next_url = self.get_query_string({AFTER: found.next}) if found.next else ""
+        self.previous_url = self.get_query_string({BEFORE: found.prev}) if found.prev else ""
+        self.first_url = self.get_query_string() if self.cursor_after or self.cursor_before else ""
+        self.full_result_count = self.result_count
+        self.show_full_result_count = self.show_admin_actions = False
+        self.can_show_all = self.multi_page = False
+        self.has_filters = False  # the bar above the list shows them; the theme's slide-over stays away
+        self.paginator = self.model_admin.get_paginator(request, self.result_list, self.list_per_page)
+
+    @property
+    def count_text(self) -> str:
+        noun = self.opts.verbose_name if self.result_count == 1 else self.opts.verbose_name_plural
+        return f"{count_text(self.result_count, exact=self.count_is_exact)} {noun}"
+
+    @property
+    def export_limit(self) -> int | None:
+        """How many rows an export stops at, if it would stop short."""
+        return EXPORT_LIMIT if self.result_count > EXPORT_LIMIT else None
+
+
+class LargeTableAdmin(ModelAdmin):  # type: ignore[misc]
+    """Base of the three tables' lists. Subclasses name `keyset_order`, `sortable_by` and `export_fields`."""
+
+    change_list_template = "core/large_change_list.html"
+    keyset_order: Sequence[str] = ("-id",)
+    sortable_by: Sequence[str] = ()
+    export_fields: Sequence[str] = ()
+    empty_text = ""
+    list_per_page = PAGE_SIZE
+    list_fullwidth = True
+    show_full_result_count = False
+    actions = None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
+        return KeysetChangeList
+
+    def get_urls(self) -> list[URLPattern]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_export"
+        return [path("export/", self.admin_site.admin_view(self.export_view), name=name), *super().get_urls()]
+
+    def export_view(self, request: HttpRequest) -> HttpResponse:
+        """CSV of exactly what the list's filters show, in its order, up to EXPORT_LIMIT rows."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        self.request = request
+        try:
+            shown = self.get_changelist_instance(request)
+        except IncorrectLookupParameters:
+            return HttpResponseRedirect("../?e=1")
+        rows = keyset_rows(
+            shown.queryset, order=shown.queryset.query.order_by, fields=self.export_fields, limit=EXPORT_LIMIT
+        )
+        return stream_csv(self.opts.db_table, self.export_fields, rows)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        extra = {
+            "show_save": False,
+            "show_save_and_continue": False,
+            "show_close": False,
+            **(extra_context or {}),
+        }
+        return DjangoModelAdmin.changeform_view(self, request, object_id, form_url, extra)
+
+
+class ListFilter(SimpleListFilter):
+    """A filter that always stands in the bar, whatever the table holds."""
+
+    def has_output(self) -> bool:
+        return True
+
+
+class ChoiceFilter(ListFilter):
+    """A filter with a fixed list of values on one column: its choices cost no query. Set `field` and `values`."""
+
+    field = ""
+    values: Sequence[tuple[str, str]] = ()
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        return self.values
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        return queryset if value is None else queryset.filter(**{self.field: value})

@@ -1,0 +1,79 @@
+"""The first page: the worst thing first, then what is fine with its age, then what runs."""
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.mixins import LoginRequiredMixin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from backfill.health import job_checks
+from backfill.models import BackfillJob
+from feedback.waiting import most_flagged
+from metrics.health import partition_check, silence_checks
+from metrics.now import MAIN, services_now
+from utxoiq_admin.core.display import quantity
+from utxoiq_admin.core.health import Check, Level, worst_first
+from utxoiq_admin.core.liveness import process_checks, server_checks
+from utxoiq_admin.core.pages import Page
+from utxoiq_admin.core.sparkline import sparkline
+
+# What the platform's description promises and nothing here does yet.
+NOT_SET_UP = ("retention", "alerts", "backup")
+SHOWN = 6
+
+
+def checks_for(request: HttpRequest, services: list[Any], now: datetime) -> list[Check]:
+    """Every named check that this visitor may know of, the worst first."""
+    may = request.user.has_perm
+    checks = [*process_checks(now), *server_checks()]
+    if may("metrics.view_systemmetric"):
+        checks += [*silence_checks([row.service for row in services], now), partition_check(now)]
+    if may("backfill.view_backfilljob"):
+        checks += job_checks(now)
+    return worst_first(checks)
+
+
+class HomePage(Page):
+    title = "Home"
+    template_name = "home.html"
+    permission_required = ()
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.user.is_authenticated and not request.user.get_all_permissions():
+            raise PermissionDenied("Your account has no group yet.")
+        return LoginRequiredMixin.dispatch(self, request, *args, **kwargs)
+
+    def get_template_names(self) -> list[str]:
+        return ["home_live.html"] if "live" in self.request.GET else [self.template_name]
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        may, now = self.request.user.has_perm, timezone.now()
+        services = services_now(now) if may("metrics.view_systemmetric") else []
+        checks = checks_for(self.request, services, now)
+        problems = [check for check in checks if check.level >= Level.UNKNOWN]
+        context: dict[str, Any] = {
+            "now": now,
+            "problems": problems,
+            "fine": [check for check in checks if check.level == Level.OK],
+            "not_set_up": NOT_SET_UP,
+            "service_rows": [_service_row(row) for row in services if not row.gone],
+            "gone": [row.service for row in services if row.gone],
+            "columns": [name.replace("_", " ") for name in MAIN],
+        }
+        if may("feedback.view_insightfeedback"):
+            context["flagged_count"], context["flagged"] = most_flagged(SHOWN)
+        if may("backfill.view_backfilljob"):
+            running = BackfillJob.objects.filter(status=BackfillJob.Status.RUNNING)
+            context |= {"jobs": running[:SHOWN], "jobs_count": running.count()}
+        return super().get_context_data(**context, **kwargs)
+
+
+def _service_row(row: Any) -> dict[str, Any]:
+    return {
+        "service": row.service,
+        "silent": row.silent,
+        "trend": sparkline(row.trend, label=f"CPU of {row.service.name} over 24 h"),
+        "values": [quantity(*row.values[name]) if name in row.values else "" for name in MAIN],
+    }
