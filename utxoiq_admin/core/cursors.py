@@ -176,7 +176,11 @@ def _values_for(keys: Sequence[Key], values: tuple[Any, ...]) -> list[Any]:
             # Validators refuse what the column could not hold, such as an integer too large for it.
             field.run_validators(value)
             # A date for a time would be taken in some zone; exact types leave nothing to conversion.
-            if value is None or _is_mere_date(field, value) or type(field.to_python(value)) is not type(value):
+            if (
+                value is None
+                or _is_mere_date(field, value)
+                or type(field.to_python(value)) is not type(value)
+            ):
                 raise wrong
             if isinstance(value, str) and "\x00" in value.encode().decode():
                 raise wrong

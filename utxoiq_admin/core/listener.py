@@ -11,6 +11,7 @@ import logging
 import select
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 from django.db import connection
@@ -24,8 +25,8 @@ logger = logging.getLogger(__name__)
 CHANNEL = "utxoiq_changed"
 RETRY = 0.2  # seconds until a delivery that Valkey refused is tried again
 WATCH = 0.5  # seconds between two looks at Valkey: has it been restarted?
-HEARTBEAT = 5.0  # seconds between two heartbeats, which are also the check that the connection lives
-ANSWER = 4.0  # seconds within which PostgreSQL must answer one
+HEARTBEAT = 4.0  # seconds between two heartbeats, which are also the check that the connection lives
+ANSWER = 2.0  # seconds within which PostgreSQL must answer one
 BACKLOG = 1000  # keys; above that one "all" is cheaper, and right
 
 KEEPALIVES = {
@@ -37,15 +38,19 @@ KEEPALIVES = {
 }
 
 
+def connection_parameters() -> dict[str, Any]:
+    """Those of Django's database, less what only Django or its pool knows."""
+    parameters = connection.get_connection_params()
+    for name in ("cursor_factory", "context", "prepare_threshold", "server_side_binding", "pool"):
+        parameters.pop(name, None)
+    return {"connect_timeout": 3, **parameters}
+
+
 class Subscription:
     """One connection that listens, in autocommit and past any pool. Its methods raise OperationalError once it is dead."""
 
     def __init__(self) -> None:
-        parameters = connection.get_connection_params()
-        for name in ("cursor_factory", "context", "prepare_threshold", "server_side_binding", "pool"):
-            parameters.pop(name, None)
-        parameters.setdefault("connect_timeout", 3)
-        self._connection = psycopg.connect(**{**parameters, **KEEPALIVES}, autocommit=True)
+        self._connection = psycopg.connect(**{**connection_parameters(), **KEEPALIVES}, autocommit=True)
         self._connection.execute("SET application_name = 'utxoiq-listener'")
         self._connection.execute(f"LISTEN {CHANNEL}")
         self._connection.pgconn.nonblocking = 1
@@ -113,26 +118,32 @@ class Listener:
 
     def step(self) -> None:
         """One round: at most about a second, however broken the servers are."""
+        self._remember(self._receive())
+        self._deliver()
+        self._report()
+
+    def _receive(self) -> list[str]:
         try:
-            self._subscription = self._subscription or self._subscribe()
-            payloads = self._subscription.wait(RETRY if self._pending else WATCH)
-            self._subscription.heartbeat({"waiting": len(self._pending), "delivered": self.delivered})
+            if not self._subscription:
+                self._subscription = Subscription()
+                logger.info("listening channel=%s", CHANNEL)
+                return [ALL]
+            return self._subscription.wait(RETRY if self._pending else WATCH)
         except psycopg.Error as error:
             self._lose(error)
-            payloads = []
-        self._remember(payloads)
-        self._deliver()
+            return []
+
+    def _report(self) -> None:
+        try:
+            if self._subscription:
+                self._subscription.heartbeat({"waiting": len(self._pending), "delivered": self.delivered})
+        except psycopg.Error as error:
+            self._lose(error)
 
     def close(self) -> None:
         if self._subscription:
             self._subscription.close()
             self._subscription = None
-
-    def _subscribe(self) -> Subscription:
-        subscription = Subscription()
-        logger.info("listening channel=%s", CHANNEL)
-        self._remember([ALL])
-        return subscription
 
     def _lose(self, error: psycopg.Error) -> None:
         logger.warning("listener_disconnected error=%r", str(error).strip())
