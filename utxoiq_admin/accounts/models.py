@@ -4,6 +4,7 @@ import hashlib
 from datetime import datetime
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
@@ -20,6 +21,7 @@ SCOPES = {
     "monitoring:read": "read the health and the sizes of the database",
     "retention:run": "start a retention run and see how it went",
 }
+NAME = r"^[\w.\- ]+\Z"
 
 
 def secret_digest(secret: str) -> str:
@@ -45,7 +47,11 @@ class ServiceToken(models.Model):
         REVOKED = "revoked"
 
     id = models.UUIDField(primary_key=True, default=uuid7, db_default=UUID7(), editable=False)
-    name = models.CharField(max_length=100, help_text="The service that will use it, such as web-api.")
+    name = models.CharField(
+        max_length=100,
+        help_text="The service that will use it, such as web-api.",
+        validators=[RegexValidator(NAME, "Use letters, digits, spaces and . _ - only.")],  # it stands in logs
+    )
     digest = models.CharField(max_length=64, editable=False)
     prefix = models.CharField(max_length=20, editable=False)
     scopes = ArrayField(models.CharField(max_length=40))

@@ -1,6 +1,7 @@
 """Tokens with which platform services are let in."""
 
 import django.contrib.postgres.fields
+import django.core.validators
 from django.db import migrations, models
 
 import utxoiq_admin.core.defaults
@@ -9,9 +10,7 @@ import utxoiq_admin.core.defaults
 class Migration(migrations.Migration):
     initial = True
 
-    dependencies = [
-        ("core", "0001_functions"),
-    ]
+    dependencies = [("core", "0001_functions")]
 
     operations = [
         migrations.CreateModel(
@@ -30,7 +29,13 @@ class Migration(migrations.Migration):
                 (
                     "name",
                     models.CharField(
-                        help_text="The service that will use it, such as web-api.", max_length=100
+                        help_text="The service that will use it, such as web-api.",
+                        max_length=100,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[\\w.\\- ]+\\Z", "Use letters, digits, spaces and . _ - only."
+                            )
+                        ],
                     ),
                 ),
                 ("digest", models.CharField(editable=False, max_length=64)),
