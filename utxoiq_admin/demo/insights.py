@@ -41,6 +41,7 @@ class Insight:
     category: str
     confidence: float
     evidence: list[dict[str, Any]]
+    objections: list[list[str | None]]  # flag word and reason, as its readers would put them
     published_at: datetime
 
     def row(self) -> tuple[Any, ...]:
@@ -79,6 +80,7 @@ def insight(plan: Plan, number: int) -> Insight:
         category=template["category"],
         confidence=round(rng.uniform(0.55, 0.97), 2),
         evidence=_evidence(rng, facts["height"]),
+        objections=template.get("flags", []) + PHRASES["flags"][kind],
         published_at=moment,
     )
 
@@ -97,45 +99,56 @@ def _evidence(rng: random.Random, height: int) -> list[dict[str, Any]]:
 def _facts(rng: random.Random, moment: datetime) -> dict[str, Any]:
     """Figures that agree with one another, and, with names that say so, some that do not."""
     height = chain_tip(moment)
-    # A price that wanders slowly between some 80,000 and 130,000 dollars.
-    price = 104_000 + 21_000 * math.sin(moment.timestamp() / 86_400 / 23) + rng.uniform(-1500, 1500)
-    btc = rng.choice([rng.randint(310, 990), rng.randint(1_000, 4_800), rng.randint(5_000, 14_000)])
-    mb_before, blocks = rng.randint(18, 160), rng.randint(3, 9)
-    mb = mb_before + rng.randint(12, 170)
-    fee_low = rng.randint(2, 14)
-    fee_btc = rng.randint(30, 190) / 100
-    age = rng.randint(7, 14)
     return {
         "height": height,
         "block": f"{height:,}",
         "block_next": f"{height + rng.randint(140, 1_900):,}",
+        **_money(rng, moment),
+        **_blockspace(rng),
+        "small_pct": rng.randint(11, 79) / 10,
+        "capacity": f"{rng.randint(4_600, 5_900):,}",
+        "channels": f"{rng.randint(240, 1_900):,}",
+        "addresses": rng.randint(12, 90),
+        "hours": rng.randint(2, 18),
+        "days": rng.randint(21, 190),
+        "exchange": rng.choice(PHRASES["exchanges"]),
+        "pool": rng.choice(PHRASES["pools"]),
+        "node": rng.choice(PHRASES["nodes"]),
+    }
+
+
+def _money(rng: random.Random, moment: datetime) -> dict[str, Any]:
+    # A price that wanders slowly between some 80,000 and 130,000 dollars.
+    price = 104_000 + 21_000 * math.sin(moment.timestamp() / 86_400 / 23) + rng.uniform(-1500, 1500)
+    btc = rng.choice([rng.randint(310, 990), rng.randint(1_000, 4_800), rng.randint(5_000, 14_000)])
+    millions, age = btc * price / 1e6, rng.randint(7, 14)
+    return {
         "price": f"{round(price, -2):,.0f}",
         "price_up": f"{round(price * 2.4, -3):,.0f}",
         "btc": f"{btc:,}",
-        "usd": f"{btc * price / 1e6:,.0f}",
-        "usd_wrong": f"{btc * price / 1e6 * rng.choice([9.7, 12.4, 0.08]):,.0f}",
+        "usd": f"{millions:,.0f}",
+        "usd_wrong": f"{millions * rng.choice([9.7, 12.4, 0.08]):,.0f}",
+        "age": age,
+        "year": moment.year - age,
+    }
+
+
+def _blockspace(rng: random.Random) -> dict[str, Any]:
+    mb_before, blocks, fee_low = rng.randint(18, 160), rng.randint(3, 9), rng.randint(2, 14)
+    mb, fee_btc = mb_before + rng.randint(12, 170), rng.randint(30, 190) / 100
+    fee_share = round(100 * fee_btc / (fee_btc + 3.125))
+    return {
         "mb": mb,
         "mb_before": mb_before,
         "pct_up": round(100 * (mb - mb_before) / mb_before),
         "fee_low": fee_low,
         "fee": fee_low + rng.randint(6, 90),
         "fee_btc": fee_btc,
-        "fee_share": round(100 * fee_btc / (fee_btc + 3.125)),
-        "fee_share_wrong": round(100 * fee_btc / (fee_btc + 3.125)) + 47,
+        "fee_share": fee_share,
+        "fee_share_wrong": fee_share + 47,
         "blocks": blocks,
         "blocks_all": blocks + rng.randint(2, 8),
         "pool_share": rng.randint(9, 44),
         "diff": rng.randint(12, 64) / 10,
-        "small_pct": rng.randint(11, 79) / 10,
-        "capacity": f"{rng.randint(4_600, 5_900):,}",
-        "channels": f"{rng.randint(240, 1_900):,}",
         "txs": f"{rng.randint(1_200, 48_000):,}",
-        "addresses": rng.randint(12, 90),
-        "hours": rng.randint(2, 18),
-        "days": rng.randint(21, 190),
-        "age": age,
-        "year": moment.year - age,
-        "exchange": rng.choice(PHRASES["exchanges"]),
-        "pool": rng.choice(PHRASES["pools"]),
-        "node": rng.choice(PHRASES["nodes"]),
     }

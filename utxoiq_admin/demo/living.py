@@ -6,7 +6,6 @@ leaves, because the other is doing the same work. Markers only grow: a clock set
 
 import time
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -106,20 +105,13 @@ def _move_jobs(plan: Plan, last: datetime, now: datetime) -> int:
     for pk, job in wanted.items():
         stored, planned = standing.get(pk), job.fields_at(last)
         if stored and stored.status == planned["status"] in ("running", "paused"):
-            # Matched by what was read: somebody may press a button at this very moment.
-            BackfillJob.objects.filter(pk=pk, status=stored.status).update(
-                **_ahead(stored, job.fields_at(now))
-            )
+            fields = job.fields_at(now)
+            if fields["current_block"] >= stored.current_block:
+                # Matched by what was read: somebody may press a button at this very moment.
+                BackfillJob.objects.filter(pk=pk, status=stored.status).update(**fields)
     new = [job.row_at(now) for pk, job in wanted.items() if pk not in standing and job.started_at > last]
     BackfillJob.objects.bulk_create(new, ignore_conflicts=True)
     return len(new)
-
-
-def _ahead(stored: BackfillJob, fields: dict[str, Any]) -> dict[str, Any]:
-    """The planned columns, but never fewer blocks than were reported already."""
-    if fields["current_block"] < stored.current_block:
-        return {}
-    return fields
 
 
 def _trim(state: DemoState, plan: Plan, now: datetime) -> bool:

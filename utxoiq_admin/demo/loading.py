@@ -30,7 +30,11 @@ SHARES = {Phase.JOBS: 1, Phase.RECENT: 10, Phase.FEEDBACK: 9, Phase.HISTORY: 80}
 
 
 class DemoRefused(Exception):
-    """Demo data must not or need not be loaded here; the message says why."""
+    """Demo data must not be loaded here; the message says why."""
+
+
+class DemoPresent(Exception):
+    """It is loaded already: nothing to do."""
 
 
 def load_demo(
@@ -43,7 +47,8 @@ def load_demo(
 ) -> DemoState:
     """Load all of it, or what an earlier load that was killed left to do; return the state at the end.
 
-    `report` hears the state after each slice. Raises DemoRefused where demo data may not be, or is already.
+    `report` hears the state after each slice. Raises DemoRefused where demo data may not be, DemoPresent where
+    it is, TakenOver when another load or a removal began.
     """
     refuse_elsewhere()
     token = uuid.uuid4()
@@ -78,7 +83,7 @@ def _begin(token: uuid.UUID, *, days: int, seed: int, now: datetime, count: int)
     with transaction.atomic():
         state = DemoState.objects.select_for_update().get()
         if state.state == State.PRESENT:
-            raise DemoRefused(
+            raise DemoPresent(
                 f"Demo data is there already (seed {state.seed}, {state.days} days). "
                 "`manage.py load_demo --clear` removes it."
             )

@@ -61,8 +61,9 @@ def _flags(rng: random.Random, about: Insight) -> list[tuple[str, str | None]]:
     counts, weights = ([3, 4, 5, 6, 7], [42, 25, 13, 12, 8]) if about.flagged else ([0, 1, 2], [90, 8, 2])
     count = rng.choices(counts, weights)[0]
     block = f"{about.evidence[0]['value']:,}"
-    chosen = [rng.choice(PHRASES["flags"][about.kind]) for _ in range(count)]
-    return [(word, reason and reason.format(block=block)) for word, reason in chosen]
+    # The first ones say what is the matter with this very insight.
+    chosen = rng.sample(about.objections[:count] if count > 2 else about.objections, count)
+    return [(str(word), reason and reason.format(block=block)) for word, reason in chosen]
 
 
 def _opinion(rng: random.Random, about: Insight, *, flagged: bool) -> tuple[int | None, str | None]:

@@ -31,8 +31,12 @@ class Command(BaseCommand):
             if not 1 <= options["days"] <= 366:
                 raise CommandError("--days must be from 1 to 366.")
             state = loading.load_demo(days=options["days"], seed=options["seed"], report=self._report)
-        except (loading.DemoRefused, TakenOver) as error:
+        except loading.DemoRefused as error:
             raise CommandError(str(error)) from error
+        except (loading.DemoPresent, TakenOver) as outcome:
+            # No failure: the data is there, or somebody wanted something else meanwhile.
+            self.stdout.write(str(outcome))
+            return
         self.stdout.write(f"Demo data: {state.rows:,} rows in {time.monotonic() - begun:.1f} s.")
 
     def _report(self, state: DemoState) -> None:
