@@ -15,8 +15,8 @@ KINDS = ["anonymous", "outsider", *GROUPS, "administrator"]
 def person(kind: str) -> User:
     """`outsider` has no group; `administrator` is the superuser; else the group's name."""
     if kind == "administrator":
-        return User.objects.create_superuser(kind, password="a pass phrase for tests")
-    made = User.objects.create_user(kind, password="a pass phrase for tests")
+        return User.objects.create_superuser(kind)
+    made = User.objects.create_user(kind)
     if kind in GROUPS:
         made.groups.add(Group.objects.get(name=kind))
     return made

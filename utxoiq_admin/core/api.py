@@ -8,7 +8,7 @@ sentence for people. What came in is never repeated in it.
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
@@ -20,13 +20,11 @@ from django.urls import URLPattern, URLResolver, re_path
 from django.utils.log import log_response
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError, ValidationErrorContext
-from pydantic import AfterValidator
 
 from utxoiq_admin.core.outage import diagnose
+from utxoiq_admin.core.schemas import UNSTORABLE, is_storable
 
-MAX_DEPTH = 32  # levels of a JSON object: what is deeper fails in the middle of storing it
 MAX_FAULTS = 100  # entries in one answer: a long batch can be wrong in every row
-UNSTORABLE = "Text may hold neither NUL (\\u0000) nor half of a surrogate pair."
 
 
 @dataclass(frozen=True)
@@ -48,39 +46,6 @@ def errors_response(
     status: int, faults: Iterable[Fault], headers: dict[str, str] | None = None
 ) -> HttpResponse:
     return JsonResponse({"errors": [asdict(each) for each in faults]}, status=status, headers=headers)
-
-
-def is_storable(text: str) -> bool:
-    """Whether PostgreSQL can hold it: NUL and lone surrogates pass any JSON parser and are refused there."""
-    return "\0" not in text and (text.isascii() or not any("\ud800" <= each <= "\udfff" for each in text))
-
-
-def _storable_text(value: str) -> str:
-    if not is_storable(value):
-        raise ValueError(UNSTORABLE)
-    return value
-
-
-def _storable_json(value: Any) -> Any:
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        deeper: list[Any] = []
-        for each in level:
-            if isinstance(each, str):
-                _storable_text(each)
-            elif isinstance(each, dict):
-                deeper += [*each.keys(), *each.values()]
-            elif isinstance(each, list):
-                deeper += each
-        if not deeper:
-            return value
-        level = deeper
-    raise ValueError(f"This is nested deeper than {MAX_DEPTH} levels.")
-
-
-# For schemas and parameters: text, and a JSON object, that can be stored.
-Text = Annotated[str, AfterValidator(_storable_text)]
-JsonObject = Annotated[dict[str, Any], AfterValidator(_storable_json)]
 
 
 class Api(NinjaAPI):
