@@ -34,7 +34,7 @@ def _secret_key() -> Iterator[CheckMessage]:
 
 
 def _retention() -> Iterator[CheckMessage]:
-    for name in sorted(dir(settings)):
+    for name in sorted(set(dir(settings))):
         if name.startswith("RETENTION_") and name.endswith("_DAYS") and getattr(settings, name) < 1:
             yield _error(
                 2,
