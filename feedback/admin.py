@@ -1,6 +1,7 @@
 """The list and detail of feedback."""
 
 import uuid
+from contextlib import suppress
 from urllib.parse import urlencode
 
 from django.contrib import admin
@@ -96,10 +97,8 @@ class InsightFeedbackAdmin(LargeTableAdmin):
         if not text:
             return queryset, False
         wanted = Q(insight_id=text) | Q(user_id=text)
-        try:
+        with suppress(ValueError):
             wanted |= Q(pk=uuid.UUID(text))
-        except ValueError:
-            pass
         return queryset.filter(wanted), False
 
     @display(description="written", ordering="created_at")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -117,7 +118,7 @@ def _usual_distance(buckets: list[tuple[Any, ...]], step: int) -> int:
     by_unit: dict[str, list[int]] = {}
     for unit, bucket, *_ in buckets:
         by_unit.setdefault(unit, []).append(bucket)
-    distances = [b - a for starts in by_unit.values() for a, b in zip(starts, starts[1:], strict=False)]
+    distances = [b - a for starts in by_unit.values() for a, b in pairwise(starts)]
     if len(distances) < 3:
         return 1
     return max(1, round(median(distances) / step))

@@ -1,0 +1,117 @@
+"""Every page and export against every kind of visitor. A page that is not in the table fails the last test."""
+
+import uuid
+
+import pytest
+from django.urls import get_resolver
+
+from backfill.models import BackfillJob
+from feedback.models import InsightFeedback
+from metrics.models import SystemMetric
+from tests.accounts.access import KINDS, signed_in
+
+pytestmark = pytest.mark.django_db
+
+IDS = {name: uuid.UUID(int=n + 1) for n, name in enumerate(["job", "feedback", "metric"])}
+VIEWERS = {"staff", "moderators", "ops", "administrator"}
+OPS = {"ops", "administrator"}
+ADMINISTRATOR = {"administrator"}
+PAGES = {
+    "/": VIEWERS,
+    "/?live=1": VIEWERS,
+    "/charts/": VIEWERS,
+    "/charts/data/?service=s&type=cpu": VIEWERS,
+    "/schedule/": VIEWERS,
+    "/admin/": {*VIEWERS, "outsider"},  # lists what the visitor may see, so nothing for an outsider
+    "/admin/backfill/backfilljob/": VIEWERS,
+    "/admin/backfill/backfilljob/export/": VIEWERS,
+    f"/admin/backfill/backfilljob/{IDS['job']}/change/": VIEWERS,
+    "/admin/feedback/insightfeedback/": VIEWERS,
+    "/admin/feedback/insightfeedback/export/": VIEWERS,
+    f"/admin/feedback/insightfeedback/{IDS['feedback']}/change/": VIEWERS,
+    "/admin/metrics/systemmetric/": VIEWERS,
+    "/admin/metrics/systemmetric/export/": VIEWERS,
+    f"/admin/metrics/systemmetric/{IDS['metric']}/change/": VIEWERS,
+    "/admin/accounts/servicetoken/": OPS,
+    "/admin/auth/user/": ADMINISTRATOR,
+    "/admin/auth/group/": ADMINISTRATOR,
+}
+FORBIDDEN_TO_ALL = [
+    "/admin/backfill/backfilljob/add/",
+    f"/admin/backfill/backfilljob/{IDS['job']}/delete/",
+    "/admin/feedback/insightfeedback/add/",
+    f"/admin/feedback/insightfeedback/{IDS['feedback']}/delete/",
+    "/admin/metrics/systemmetric/add/",
+    f"/admin/metrics/systemmetric/{IDS['metric']}/delete/",
+]
+
+
+@pytest.fixture(autouse=True)
+def rows():
+    BackfillJob.objects.create(
+        id=IDS["job"], job_type="blocks", start_block=1, end_block=9, current_block=1, status="running"
+    )
+    InsightFeedback.objects.create(id=IDS["feedback"], insight_id="i", user_id="u", flag_type="offensive")
+    SystemMetric.objects.create(
+        id=IDS["metric"], service_name="s", metric_type="cpu", metric_value=1, unit="ms"
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("path", PAGES)
+def test_who_may_look(path, kind):
+    response = signed_in(kind).get(path)
+    if kind == "anonymous" and "/data/" not in path:
+        assert (response.status_code, response["Location"].split("?")[0]) == (302, "/admin/login/")
+    else:
+        assert response.status_code == (200 if kind in PAGES[path] else 403)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("path", FORBIDDEN_TO_ALL)
+def test_nobody_adds_or_deletes_rows_by_hand(path, kind):
+    client = signed_in(kind)
+    for ask in (client.get, client.post):
+        assert ask(path).status_code == (302 if kind == "anonymous" else 403)
+    assert (BackfillJob.objects.count(), InsightFeedback.objects.count(), SystemMetric.objects.count()) == (
+        1,
+        1,
+        1,
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("path", "data"),
+    [
+        (f"/admin/backfill/backfilljob/{IDS['job']}/change/", {"status": "completed", "created_by": "me"}),
+        (f"/admin/feedback/insightfeedback/{IDS['feedback']}/change/", {"rating": "1", "comment": "mine"}),
+        (f"/admin/metrics/systemmetric/{IDS['metric']}/change/", {"metric_value": "2"}),
+    ],
+)
+def test_nothing_is_editable_by_accident(path, data, kind):
+    before = [list(model.objects.values()) for model in (BackfillJob, InsightFeedback, SystemMetric)]
+    response = signed_in(kind).post(path, data)
+    assert response.status_code == (302 if kind == "anonymous" else 403)
+    assert [list(model.objects.values()) for model in (BackfillJob, InsightFeedback, SystemMetric)] == before
+
+
+def test_somebody_without_a_group_reads_what_to_ask_for_and_of_whom():
+    signed_in("administrator")
+    page = signed_in("outsider").get("/").content.decode()
+    assert "Your account has no group yet." in page
+    assert "<strong>staff</strong>" in page and "from administrator" in page
+
+
+def test_every_page_outside_the_admin_is_in_the_table():
+    open_or_elsewhere = {"admin/", "api/v1/", "healthz", "readyz", "demo/"}
+    found = set()
+    for pattern in get_resolver().url_patterns:
+        children = getattr(pattern, "url_patterns", None)
+        route = str(pattern.pattern)
+        if route in open_or_elsewhere:
+            continue
+        found |= {route + str(child.pattern) for child in children} if children is not None else {route}
+    assert {"/" + route for route in found} == {
+        path.split("?")[0] for path in PAGES if not path.startswith("/admin/")
+    }
