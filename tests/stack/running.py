@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -82,6 +83,14 @@ class Up:
             self.remember_family()
             self.signal(signal.SIGTERM)
         return self.end()
+
+
+def wait_for(happened: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait until something was seen to happen; a failure when it was not."""
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, f"did not happen within {seconds} s"
+        time.sleep(0.05)
 
 
 def lives(process: psutil.Process) -> bool:

@@ -155,14 +155,16 @@ class Stack:
         self.supervisor.finish(child, seconds=PREPARE_SECONDS)
 
     def _serve(self) -> None:
-        """Start all that works on the servers, and wait until the web server answers."""
+        """Start all that works on the servers; the web server first, since somebody waits for its pages."""
         web, *others = self.programs.all()
-        self.say(f"Starting {', '.join(child.name for child in (web, *others))}")
         if self.options.reload:
             for child in (web, *others):
                 child.on_exit = self._tell_until_next_change
-        self.supervisor.start(web, *others)
+        self.say("Starting web")
+        self.supervisor.start(web)
         self.supervisor.wait_for(web, lambda: web_answers(self.options.port), seconds=WEB_SECONDS)
+        self.say(f"Starting {', '.join(child.name for child in others)}")
+        self.supervisor.start(*others)
 
     def _tell_until_next_change(self, child: Child) -> None:
         self.say(f"{child.describe_end()}\nIt starts again at the next change of the code.")
