@@ -46,7 +46,7 @@ format: .venv/installed-dev
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-bench: .venv/installed
+bench: .venv/installed-dev
 	@$(PY) -m benchmarks $(ARGS)
 
 # The stamps are written last: an installation that was interrupted starts over.
