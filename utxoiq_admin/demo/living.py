@@ -37,7 +37,8 @@ def keep_alive(*, now: datetime | None = None) -> int:
     moment = now or timezone.now()
     if state.state == DemoState.State.PRESENT and (partitions.covered_until() or moment) <= moment:
         partitions.ensure(now=moment)
-    end, rows, more = time.monotonic() + BUDGET_SECONDS, 0, True
+    end = time.monotonic() + BUDGET_SECONDS
+    rows, more = _step(moment)
     while more and time.monotonic() < end:
         written, more = _step(moment)
         rows += written

@@ -11,7 +11,7 @@ def keep_alive() -> None:
     living.keep_alive()
 
 
-@shared_task(name="demo.remove", queue="long")
+@shared_task(name="demo.remove")
 def remove() -> None:
     """Remove the demo data, as somebody asked for on a page."""
     removal.remove_demo()

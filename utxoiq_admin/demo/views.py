@@ -1,7 +1,5 @@
 """The button of the demo banner."""
 
-import logging
-
 from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
 from django.db import transaction
@@ -12,8 +10,6 @@ from django.views.decorators.http import require_POST
 
 from utxoiq_admin.demo import removal, tasks
 
-logger = logging.getLogger(__name__)
-
 
 @require_POST
 @permission_required("demo.change_demostate", raise_exception=True)
@@ -22,11 +18,15 @@ def remove(request: HttpRequest) -> HttpResponse:
     with transaction.atomic():
         if removal.request_removal():
             # A lost message costs only time: the minute's task takes up a removal that stands still.
-            transaction.on_commit(tasks.remove.delay, robust=True)
+            transaction.on_commit(_send, robust=True)
             messages.success(request, "Demo data is being removed. Rows of your own stay as they are.")
         else:
             messages.info(request, "There is no demo data to remove, or it is being removed already.")
     return redirect(_back(request))
+
+
+def _send() -> None:
+    tasks.remove.apply_async(queue="long")
 
 
 def _back(request: HttpRequest) -> str:
