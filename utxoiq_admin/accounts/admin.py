@@ -1,5 +1,6 @@
 """Pages for service tokens; those for people and groups are in `people`."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -7,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
@@ -18,7 +19,7 @@ from utxoiq_admin.accounts.filters import TokenStateFilter
 from utxoiq_admin.accounts.forms import TokenForm
 from utxoiq_admin.accounts.models import ServiceToken
 from utxoiq_admin.accounts.services import token_create, token_revoke
-from utxoiq_admin.core.display import badge, moment
+from utxoiq_admin.core.display import ago, badge, moment, utc
 
 TONES = {
     ServiceToken.State.ACTIVE: "ok",
@@ -27,10 +28,15 @@ TONES = {
 }
 
 
+def _day(at: datetime) -> SafeString:
+    """A day with its distance: tokens live for months, and the full moment is one hover away."""
+    return format_html('<span title="{} UTC">{} ({})</span>', utc(at), utc(at)[:10], ago(at))
+
+
 @admin.register(ServiceToken)
 class ServiceTokenAdmin(ModelAdmin):
     form = TokenForm
-    list_display = ["name", "prefix", "scope_badges", "created", "expires", "last_used", "state_badge"]
+    list_display = ["name", "state_badge", "scope_badges", "last_used", "expires", "prefix", "created"]
     list_filter = [TokenStateFilter]
     search_fields = ["name", "prefix"]
     search_help_text = "Searches name and prefix."
@@ -130,11 +136,11 @@ class ServiceTokenAdmin(ModelAdmin):
 
     @display(description="Created", ordering="created_at")
     def created(self, token: ServiceToken) -> str:
-        return moment(token.created_at)
+        return _day(token.created_at)
 
     @display(description="Expires", ordering="expires_at")
     def expires(self, token: ServiceToken) -> str:
-        return moment(token.expires_at) if token.expires_at else "no expiry"
+        return _day(token.expires_at) if token.expires_at else "no expiry"
 
     @display(description="Last used", ordering="last_used_at")
     def last_used(self, token: ServiceToken) -> str:

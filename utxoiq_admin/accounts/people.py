@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelect2MultipleWidget
 
 from utxoiq_admin.accounts import privileges
 from utxoiq_admin.accounts.forms import PersonForm
@@ -23,8 +24,22 @@ admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
+class RightsAdmin(ModelAdmin):
+    """Offers the groups and permissions that the person at work may give, and no others."""
+
+    def formfield_for_manytomany(self, db_field: ManyToManyField, request: Any = None, **kwargs: Any) -> Any:
+        if db_field.related_model is Group:
+            kwargs["queryset"] = privileges.grantable_groups(request.user)
+            kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget()
+            return super().formfield_for_manytomany(db_field, request, **kwargs)
+        kwargs["queryset"] = privileges.grantable_permissions(request.user)
+        field = super().formfield_for_manytomany(db_field, request, **kwargs)
+        field.widget, field.help_text = UnfoldAdminSelect2MultipleWidget(choices=field.choices), ""
+        return field
+
+
 @admin.register(User)
-class PersonAdmin(DjangoUserAdmin, ModelAdmin):
+class PersonAdmin(RightsAdmin, DjangoUserAdmin):
     """People. `is_staff` plays no part here: whoever may sign in sees what their groups grant."""
 
     form = PersonForm
@@ -33,13 +48,14 @@ class PersonAdmin(DjangoUserAdmin, ModelAdmin):
     list_display = ["username", "full_name", "email", "group_badges", "kind", "signed_in"]
     list_filter = ["is_active", "is_superuser", "groups"]
     search_help_text = "Searches user name, first and last name, and e-mail."
+    add_fieldsets = [(None, {"fields": ["username", "password1", "password2"]})]
     fieldsets = [
         (None, {"fields": ["username", "password"]}),
         ("Person", {"fields": ["first_name", "last_name", "email"]}),
         ("Rights", {"fields": ["is_active", "is_superuser", "groups", "user_permissions"]}),
-        ("Dates", {"fields": ["last_login", "date_joined"]}),
+        ("Dates", {"fields": ["signed_in", "joined"]}),
     ]
-    readonly_fields = ["last_login", "date_joined"]
+    readonly_fields = ["signed_in", "joined"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).prefetch_related("groups")
@@ -63,13 +79,6 @@ class PersonAdmin(DjangoUserAdmin, ModelAdmin):
         """Never: what a person decided names them. An account that is not active opens nothing."""
         return False
 
-    def formfield_for_manytomany(self, db_field: ManyToManyField, request: Any, **kwargs: Any) -> Any:
-        if db_field.name == "groups":
-            kwargs["queryset"] = privileges.grantable_groups(request.user)
-        if db_field.name == "user_permissions":
-            kwargs["queryset"] = privileges.grantable_permissions(request.user)
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
-
     @display(description="Name", ordering="last_name")
     def full_name(self, user: User) -> str:
         return user.get_full_name() or "–"
@@ -88,9 +97,13 @@ class PersonAdmin(DjangoUserAdmin, ModelAdmin):
     def signed_in(self, user: User) -> str:
         return moment(user.last_login) if user.last_login else "never"
 
+    @display(description="Joined")
+    def joined(self, user: User) -> str:
+        return moment(user.date_joined)
+
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(RightsAdmin, DjangoGroupAdmin):
     """Groups: `staff`, `moderators`, `ops` regain what they need after each update; more may be added."""
 
     list_display = ["name", "people", "rights"]
@@ -105,11 +118,6 @@ class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
         allowed = super().has_delete_permission(request, obj)
         return allowed and (obj is None or privileges.may_manage_group(request.user, obj))
-
-    def formfield_for_manytomany(self, db_field: ManyToManyField, request: Any = None, **kwargs: Any) -> Any:
-        if db_field.name == "permissions":
-            kwargs["queryset"] = privileges.grantable_permissions(request.user)
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     @display(description="People")
     def people(self, group: Group) -> int:
