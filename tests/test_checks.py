@@ -2,7 +2,7 @@ from io import StringIO
 
 import pytest
 from django.conf import settings
-from django.core.checks import registry
+from django.core.checks import registry, run_checks
 from django.core.management import CommandError, call_command
 from django.core.management.base import SystemCheckError
 from django.db import OperationalError, connections
@@ -74,7 +74,9 @@ def test_servers_are_looked_at_only_when_asked_for(settings, monkeypatch):
     monkeypatch.setattr(service_checks, "connection", None)
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
     call_command("check", stdout=StringIO())
-    assert service_checks.TAG not in registry.registry.tags_available()
+    assert run_checks(tags=[service_checks.TAG]) == []
+    with pytest.raises(AttributeError), service_checks.asked():
+        run_checks()
 
 
 def test_the_tag_is_listed():

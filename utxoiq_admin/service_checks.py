@@ -1,16 +1,16 @@
 """Checks of the servers that the settings point to. They touch the network, so they run only when asked for.
 
-Django runs every registered check at every command; `manage.py check --tag services` alone registers these.
+Django runs every registered check at every command; these find nothing unless `check --tag services` runs them.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import redis
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
-from django.core.checks.registry import registry
 from django.db import Error as DatabaseFailure
 from django.db import connection
 
@@ -21,17 +21,25 @@ REDIS_SECONDS = 3
 UTC_NAMES = {f"{area}{name}" for area in ("", "Etc/") for name in ("UTC", "UCT", "Zulu", "Universal", "GMT")}
 
 
+_asked: ContextVar[bool] = ContextVar("services_asked", default=False)
+
+
 @contextmanager
-def registered() -> Iterator[None]:
-    """Inside, the tag `services` is known to Django's `check`."""
-    checks = {register(check_database, TAG), register(check_redis, TAG)}
+def asked() -> Iterator[None]:
+    """Inside, the checks with the tag `services` really look."""
+    token = _asked.set(True)
     try:
         yield
     finally:
-        registry.registered_checks -= checks
+        _asked.reset(token)
 
 
-def check_database(**kwargs: Any) -> list[CheckMessage]:
+@register(TAG)
+def check_services(**kwargs: Any) -> list[CheckMessage]:
+    return [*check_database(), *check_redis()] if _asked.get() else []
+
+
+def check_database() -> list[CheckMessage]:
     where = "{HOST}:{PORT}/{NAME}".format(**connection.settings_dict)
     try:
         with connection.cursor() as cursor:
@@ -98,7 +106,7 @@ def _superuser(where: str) -> Iterator[CheckMessage]:
     )
 
 
-def check_redis(**kwargs: Any) -> list[CheckMessage]:
+def check_redis() -> list[CheckMessage]:
     client = redis.Redis.from_url(
         settings.REDIS_URL, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS
     )

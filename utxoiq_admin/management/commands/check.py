@@ -1,4 +1,4 @@
-"""Django's `check`, which learns the tag `services` only when somebody asks for it."""
+"""Django's `check`, which tells the checks of the servers when they are asked for by their tag."""
 
 from contextlib import nullcontext
 from typing import Any
@@ -10,6 +10,6 @@ from utxoiq_admin import service_checks
 
 class Command(DjangoCheck):
     def handle(self, *app_labels: Any, **options: Any) -> None:
-        asked = options["list_tags"] or service_checks.TAG in (options["tags"] or [])
-        with service_checks.registered() if asked else nullcontext():
+        named = service_checks.TAG in (options["tags"] or [])
+        with service_checks.asked() if named else nullcontext():
             super().handle(*app_labels, **options)
