@@ -69,8 +69,10 @@ class Stack:
         if collecting:
             self._finish_static(*collecting)
         self._serve()
-        self._load_demo()
-        self._announce(time.monotonic() - begun)
+        loads_demo = self._wants_demo()
+        self._announce(time.monotonic() - begun, loads_demo)
+        if loads_demo:
+            self._load_demo()
 
     def _refuse_taken_port(self) -> None:
         port, was_killed = self.options.port, self.folder.addresses.exists()
@@ -186,17 +188,17 @@ class Stack:
 
         return look
 
-    def _load_demo(self) -> None:
-        """Fill a new embedded database with demo data, in the background, once."""
+    def _wants_demo(self) -> bool:
+        """Only in the embedded database, and once: who removed the demo data does not want it back."""
         wanted = (
             self.options.demo and self.programs.embedded_database and not self.folder.demo_marker.exists()
         )
-        if not (wanted and self.programs.has_command("load_demo")):
-            return
+        return wanted and self.programs.has_command("load_demo")
+
+    def _load_demo(self) -> None:
         child = self.programs.command("load_demo")
         child.on_exit = self._demo_ended
         self.supervisor.start(child)
-        self.say("Demo data: loading in the background")
 
     def _demo_ended(self, child: Child) -> None:
         if child.succeeded:
@@ -205,11 +207,12 @@ class Stack:
         else:
             self.say(f"Demo data was not loaded, everything else works. {child.describe_end()}")
 
-    def _announce(self, seconds: float) -> None:
+    def _announce(self, seconds: float, loads_demo: bool) -> None:
         address, password = f"http://127.0.0.1:{self.options.port}/", self.folder.admin_password
         user = ["User      admin", f"Password  in {password}"] if password.exists() else []
         lines = [
             f"Started in {seconds:.1f} s",
+            *(["Demo data loads in the background"] if loads_demo else []),
             f"Address   {address}",
             *user,
             f"Logs      {self.folder.logs}",
