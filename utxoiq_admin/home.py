@@ -55,6 +55,7 @@ class HomePage(Page):
         problems = [check for check in checks if check.level >= Level.UNKNOWN]
         context: dict[str, Any] = {
             "now": now,
+            "banner_in_page": True,
             "problems": problems,
             "fine": [check for check in checks if check.level == Level.OK],
             "not_set_up": NOT_SET_UP,

@@ -99,5 +99,6 @@ UNFOLD: dict[str, Any] = {
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": [lambda request: static("css/site.css")],
     "COLORS": {"primary": _ACCENT},
+    "GLOBAL_CALLBACK": "utxoiq_admin.navigation.demo_banner",
     "SIDEBAR": {"show_search": False, "show_all_applications": False, "navigation": NAVIGATION},
 }

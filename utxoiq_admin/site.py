@@ -1,6 +1,6 @@
 """The admin site: whoever is signed in may enter, and sees what their groups grant."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from django.http import HttpRequest
 from unfold.forms import AuthenticationForm as UnfoldAuthenticationForm
@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 
 class SignInForm(UnfoldAuthenticationForm):
     """Sign-in without Django's `is_staff`: rights come from groups, and somebody without one reads whom to ask."""
+
+    error_messages: ClassVar[dict[str, str]] = {
+        "invalid_login": "No account matches this username and password. Both are case-sensitive.",
+        "inactive": "This account is switched off. Ask an administrator.",
+    }
 
     def confirm_login_allowed(self, user: "AbstractBaseUser") -> None:
         if not user.is_active:

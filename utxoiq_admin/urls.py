@@ -12,6 +12,7 @@ urlpatterns = [
     path("", HomePage.as_view(), name="home"),
     path("", include("metrics.urls")),
     path("schedule/", SchedulePage.as_view(), name="schedule"),
+    path("", include("utxoiq_admin.demo.urls")),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
     # Open on purpose: a load balancer has no session. Neither says more than up or not.

@@ -9,7 +9,8 @@
   };
   const show = () => box.querySelectorAll("[data-age]").forEach((place) => { place.textContent = age(); });
   async function refresh() {
-    if (document.hidden) return;
+    // Not under the hands of somebody who is about to confirm.
+    if (document.hidden || box.querySelector("details[open]")) return;
     try {
       const response = await fetch(box.dataset.live, { signal: AbortSignal.timeout(10_000) });
       if (response.redirected) { location.reload(); return; }

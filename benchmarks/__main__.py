@@ -1,0 +1,53 @@
+"""`make bench`: our figures beside their limits, in one run on one machine.
+
+Sizes are flags: `make bench ARGS="--metrics 2000000"`. The data is made anew in a PostgreSQL of its own, in a
+temporary folder (26 million rows take about 8 GB there and some minutes).
+"""
+
+import argparse
+import os
+import time
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--metrics", type=int, default=26_000_000, help="rows in system_metrics")
+    parser.add_argument("--repeat", type=int, default=40, help="requests measured per page")
+    options = parser.parse_args()
+
+    from tests import servers
+
+    os.environ.setdefault("TMPDIR", "/var/tmp")
+    servers.POSTGRES_SETTINGS.update(shared_buffers="1GB", max_wal_size="8GB", maintenance_work_mem="512MB")
+    servers.start()
+    try:
+        os.environ["DJANGO_SETTINGS_MODULE"] = "utxoiq_admin.settings"
+        import django
+
+        django.setup()
+        run(options)
+    finally:
+        servers.servers.stop()
+
+
+def run(options: argparse.Namespace) -> None:
+    from django.conf import settings
+    from django.core.management import call_command
+    from django.test.utils import setup_test_environment
+
+    from benchmarks import data, lists
+    from benchmarks.report import Report
+
+    settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    setup_test_environment()
+    call_command("migrate", verbosity=0)
+    begun = time.monotonic()
+    rows = data.build_metrics(options.metrics)
+    print(f"built {rows:,} metrics in {time.monotonic() - begun:.0f} s", flush=True)
+    report = Report()
+    lists.measure(report, repeat=options.repeat)
+    report.print()
+
+
+if __name__ == "__main__":
+    main()
