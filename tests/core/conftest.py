@@ -47,15 +47,22 @@ def migrated_once() -> dict[str, str]:
     return {}
 
 
+def prepare(postgres: Breakable, migrated_once: dict[str, str]) -> None:
+    """Our tables, empty."""
+    if postgres.url not in migrated_once:
+        assert program(["migrate", "--verbosity=0"], DATABASE_URL=postgres.url).wait(60) == 0
+        migrated_once[postgres.url] = "migrated"
+    with psycopg.connect(postgres.url, autocommit=True) as server:
+        server.execute("TRUNCATE core_task_runs, core_leases, core_heartbeats")
+        server.execute(
+            "TRUNCATE django_celery_beat_periodictask, django_celery_beat_intervalschedule CASCADE"
+        )
+
+
 @pytest.fixture
 def own_postgres(private_postgres: Breakable, migrated_once: dict[str, str]) -> Breakable:
     """A PostgreSQL that the test may break, with the tables of ours."""
-    if private_postgres.url not in migrated_once:
-        program(["migrate", "--verbosity=0"], DATABASE_URL=private_postgres.url).wait(60)
-        migrated_once[private_postgres.url] = "migrated"
-    with psycopg.connect(private_postgres.url, autocommit=True) as server:
-        server.execute("TRUNCATE core_task_runs, core_leases, core_heartbeats")
-        server.execute("TRUNCATE django_celery_beat_periodictask CASCADE")
+    prepare(private_postgres, migrated_once)
     return private_postgres
 
 

@@ -145,12 +145,15 @@ def test_a_change_missed_while_postgres_was_away_counts_as_all(
 
 
 def test_a_frozen_postgres_is_left_within_seconds_and_found_again(
-    listening: Listener, own_valkey: Breakable, own_postgres: Breakable
+    listening: Listener, own_valkey: Breakable, own_postgres: Breakable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert listener.HEARTBEAT + listener.ANSWER <= 6
+    monkeypatch.setattr(listener, "HEARTBEAT", 0.5)
+    monkeypatch.setattr(listener, "ANSWER", 0.5)
     client = redis.Redis.from_url(own_valkey.url)
     first = listening._subscription
     own_postgres.freeze()
-    until(lambda: listening._subscription is None, listener.HEARTBEAT + listener.ANSWER + 2)
+    until(lambda: listening._subscription is None, 4)
     before = client.get("utxoiq:gen:all")
     own_postgres.thaw()
     until(lambda: listening._subscription not in (None, first))

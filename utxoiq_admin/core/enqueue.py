@@ -32,7 +32,7 @@ def send(run: TaskRun) -> bool:
     """Send the message of a queued row; False, and a line in the log, when the broker did not take it."""
     try:
         # Bounds of its own: the worker's connections to the broker may wait longer than a person does.
-        bounds = {"socket_timeout": SEND_TIMEOUT, "socket_connect_timeout": SEND_TIMEOUT}
+        bounds = {"socket_timeout": SEND_TIMEOUT, "socket_connect_timeout": SEND_TIMEOUT, "max_retries": 0}
         options = {**current_app.conf.broker_transport_options, **bounds}
         with current_app.connection_for_write(transport_options=options) as broker:
             queue = run.queue or current_app.conf.task_default_queue

@@ -20,7 +20,7 @@ from django_celery_beat.schedulers import DatabaseScheduler
 logger = logging.getLogger(__name__)
 INTERVAL = 10.0  # seconds between two rows of one name
 SILENT_AFTER = 45.0  # seconds after which a reader may call a name silent: four that failed
-RETRY = 2.0  # seconds until beat tries again what the database refused
+RETRY = 2.0  # seconds until what the database or the broker refused is tried again
 
 WRITE = """
 INSERT INTO core_heartbeats (name, at, detail) VALUES (%s, clock_timestamp(), %s::jsonb)
@@ -42,6 +42,7 @@ def beat(name: str, detail: dict[str, Any] | None = None) -> bool:
             cursor.execute(WRITE, [name, json.dumps({**whereabouts(), **(detail or {})})])
     except Error as error:
         logger.warning("heartbeat_not_written name=%s error=%r", name, str(error).strip())
+        _last[name] = now - INTERVAL + RETRY
         return False
     return True
 
@@ -64,7 +65,7 @@ class WorkerHeartbeat(bootsteps.StartStopStep):
         # Anew at each connection to the broker: Celery clears its timer when one is lost.
         _writer.ring.set()
         _writer.start()
-        self._timer = consumer.timer.call_repeatedly(INTERVAL, _writer.ring.set)
+        self._timer = consumer.timer.call_repeatedly(RETRY, _writer.ring.set)
 
     def stop(self, consumer: Any) -> None:
         if self._timer:

@@ -17,7 +17,7 @@ class TaskRunQuerySet(models.QuerySet["TaskRun"]):
     def message_overdue(self, wait: timedelta) -> "TaskRunQuerySet":
         """Queued rows whose last message (or, without one, the row itself) is older than `wait`, oldest first."""
         return (
-            self.filter(state=TaskRun.State.QUEUED, queued_at__lt=Now() - wait)
+            self.filter(state=TaskRun.State.QUEUED, finished_at=None, queued_at__lt=Now() - wait)
             .alias(last_try=Coalesce("message_sent_at", "queued_at"))
             .filter(last_try__lt=Now() - wait)
             .order_by("queued_at")
@@ -25,7 +25,7 @@ class TaskRunQuerySet(models.QuerySet["TaskRun"]):
 
     def silent(self, wait: timedelta) -> "TaskRunQuerySet":
         """Running rows whose worker was last heard longer than `wait` ago."""
-        return self.filter(state=TaskRun.State.RUNNING, heartbeat_at__lt=Now() - wait)
+        return self.filter(state=TaskRun.State.RUNNING, finished_at=None, heartbeat_at__lt=Now() - wait)
 
     def ended_before(self, age: timedelta) -> "TaskRunQuerySet":
         """Rows that ended, queued longer than `age` ago, oldest first."""

@@ -7,7 +7,6 @@ by `process_exception`, and those of the layers between (sessions, sign-in) by t
 import logging
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +22,9 @@ from utxoiq_admin.core.postgres.base import pool_wait_limit
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER = 5  # seconds
+# A process has no more threads than its pool has connections, so whoever waits for one waits for a database that does
+# not accept any; nobody looks at an empty window for the pool's own 30 s.
+PAGE_POOL_TIMEOUT = 5.0
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,8 @@ class OutageMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        limit = pool_wait_limit(settings.API_POOL_TIMEOUT) if _is_api(request) else nullcontext()
-        with limit:
+        limit = settings.API_POOL_TIMEOUT if _is_api(request) else PAGE_POOL_TIMEOUT
+        with pool_wait_limit(min(limit, settings.DB_POOL_TIMEOUT)):
             response = self.get_response(request)
         failure = getattr(request, "database_failure", None)
         if response.status_code == 500 and (outage := _diagnose(request, failure)):

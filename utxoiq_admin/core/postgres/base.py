@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from time import monotonic
 from typing import Any
 
 from django.db.backends.postgresql import base
+from psycopg import OperationalError
 
 _wait_limit: ContextVar[float | None] = ContextVar("pool_wait_limit", default=None)
 
@@ -22,10 +24,25 @@ def pool_wait_limit(seconds: float) -> Iterator[None]:
 
 class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        limit = _wait_limit.get()
-        if limit is not None and self.pool:
-            # The pool has one timeout for all; waiting for a connection here and giving it back at once leaves
-            # it free for the call below.
-            self.pool.open()
-            self.pool.putconn(self.pool.getconn(timeout=limit))
+        if self.pool:
+            self._make_ready(self.pool, _wait_limit.get())
         return super().get_new_connection(conn_params)
+
+    def _make_ready(self, pool: Any, limit: float | None) -> None:
+        """Have a living connection in the pool, within `limit` seconds.
+
+        The pool's own check sleeps 1, 2, 4, ... seconds after each dead connection it meets, so that a restarted
+        server stays away for as long as it left dead connections behind (10 s with ten). Where one is dead, all
+        that are older are: `drain` replaces them at once. So CONN_HEALTH_CHECKS is off where the pool is on.
+        """
+        pool.open()
+        deadline = monotonic() + (pool.timeout if limit is None else limit)
+        while True:
+            connection = pool.getconn(timeout=max(deadline - monotonic(), 0))
+            try:
+                pool.check_connection(connection)
+                return
+            except OperationalError:
+                pool.drain()
+            finally:
+                pool.putconn(connection)
