@@ -1,5 +1,7 @@
 """The list and detail of backfill jobs."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -25,7 +27,7 @@ class TypeFilter(ListFilter):
     title = "type"
     parameter_name = "job_type"
 
-    def lookups(self, request: HttpRequest, model_admin: LargeTableAdmin) -> list[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(name, name) for name in BackfillJob.objects.types()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[BackfillJob]) -> QuerySet[BackfillJob]:

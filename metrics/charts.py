@@ -140,7 +140,8 @@ def _assemble(
     for unit, bucket, average, lowest, highest, count, latest in buckets:
         one = series.get(unit)
         if one is None:
-            one = series[unit] = Series(unit, *([None] * len(times) for _ in range(3)))
+            empty: list[float | None] = [None] * len(times)
+            one = series[unit] = Series(unit, empty.copy(), empty.copy(), empty.copy())
         index = (bucket - first) // step
         one.avg[index], one.min[index], one.max[index] = average, lowest, highest
         one.rows += count

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 from django.conf import settings
@@ -117,7 +118,7 @@ def ensure(*, now: datetime | None = None) -> list[str]:
 
 def ensure_months(wanted: list[date]) -> list[str]:
     """Make the partitions of these months (first days); those that exist are left alone."""
-    return [name for month in wanted if (name := _retried(lambda month=month: _make(month)))]
+    return [name for month in wanted if (name := _retried(partial(_make, month)))]
 
 
 def drop_empty(name: str) -> bool:
@@ -128,7 +129,7 @@ def drop_empty(name: str) -> bool:
     """
     if not _NAME.fullmatch(name) or name not in {p.name for p in listing()}:
         raise ValueError(f"{name} is no partition of {TABLE}; `manage.py partitions` lists them")
-    return _retried(lambda: _drop_empty(name))
+    return _retried(partial(_drop_empty, name))
 
 
 def _drop_empty(name: str) -> bool:

@@ -5,7 +5,8 @@ from typing import Any
 
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 
 from backfill.health import job_checks
@@ -40,7 +41,7 @@ class HomePage(Page):
     template_name = "home.html"
     permission_required = ()
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.user.is_authenticated and not request.user.get_all_permissions():
             raise PermissionDenied("Your account has no group yet.")
         return LoginRequiredMixin.dispatch(self, request, *args, **kwargs)

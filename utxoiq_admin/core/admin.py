@@ -13,7 +13,7 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import URLPattern, path
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
@@ -109,7 +109,7 @@ class KeysetChangeList(ChangeList):
         return EXPORT_LIMIT if self.result_count > EXPORT_LIMIT else None
 
 
-class LargeTableAdmin(ModelAdmin):  # type: ignore[misc]
+class LargeTableAdmin(ModelAdmin):
     """Base of the three tables' lists. Subclasses name `keyset_order`, `sortable_by` and `export_fields`."""
 
     change_list_template = "core/large_change_list.html"
@@ -138,7 +138,7 @@ class LargeTableAdmin(ModelAdmin):  # type: ignore[misc]
         name = f"{self.opts.app_label}_{self.opts.model_name}_export"
         return [path("export/", self.admin_site.admin_view(self.export_view), name=name), *super().get_urls()]
 
-    def export_view(self, request: HttpRequest) -> HttpResponse:
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
         """CSV of exactly what the list's filters show, in its order, up to EXPORT_LIMIT rows."""
         if not self.has_view_permission(request):
             raise PermissionDenied
