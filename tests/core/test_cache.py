@@ -158,7 +158,7 @@ def test_a_frozen_valkey_costs_one_timeout_once_and_changes_no_answer(own_valkey
             row += 1
             bump("insight:a")
         begun = time.monotonic()
-        answers.append((read("f", lambda: row) == row, time.monotonic() - begun))
+        answers.append((read("f", lambda row=row: row) == row, time.monotonic() - begun))
         time.sleep(0.002)
     assert [right for right, _ in answers].count(False) == 0
     slow = [seconds for _, seconds in answers if seconds > 0.1]

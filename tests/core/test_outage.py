@@ -150,6 +150,16 @@ def test_a_restart_between_two_requests_is_hardly_noticed(site: Site, own_postgr
     assert seconds < 1
 
 
+def test_a_frozen_database_holds_no_request_for_long(site: Site, own_postgres: Breakable) -> None:
+    own_postgres.freeze()
+    for _ in range(2):
+        status, _, seconds = site.get("/api/ask")
+        assert status == 503
+        assert seconds < 3
+    own_postgres.thaw()
+    assert until(lambda: site.get("/api/ask")[0] == 200) < 2
+
+
 def test_time_limits_and_mistakes_are_no_outage(site: Site) -> None:
     assert site.get("/slow")[0] == 400
     status, body, _ = site.get("/api/slow", "POST")

@@ -85,7 +85,7 @@ def change_generations(keys: Sequence[str]) -> None:
 
 def client() -> Redis:
     """The raw client of the default cache: its timeouts, its connection pool."""
-    return cast(Redis, caches["default"].client.get_client())
+    return cast(Redis, cast(Any, caches["default"]).client.get_client())
 
 
 def _generation(key: str) -> str:

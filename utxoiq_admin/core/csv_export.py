@@ -70,15 +70,13 @@ def _parts(
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow([neutral(cell) for cell in header])
-    count = 0
-    for row in rows:
+    for count, row in enumerate(rows):
         if count == limit:
             buffer.write(f"# CUT: the first {limit} rows. Narrow the filters for the others.\r\n")
             break
-        writer.writerow([neutral(cell) for cell in row])
-        count += 1
-        if count % BATCH == 0:
+        if count and count % BATCH == 0:
             yield _emptied(buffer)
+        writer.writerow([neutral(cell) for cell in row])
     yield _emptied(buffer)
 
 

@@ -162,7 +162,7 @@ def _field(queryset: QuerySet[Any, Any], name: str) -> "Field[Any, Any]":
         except FieldDoesNotExist as error:
             raise ValueError(f"Pages cannot be ordered by {name!r}: {error}") from error
         model = field.related_model or model
-    return field  # type: ignore[no-any-return]
+    return field
 
 
 def _values_for(keys: Sequence[Key], values: tuple[Any, ...]) -> list[Any]:
@@ -193,7 +193,7 @@ def _is_mere_date(field: Any, value: Any) -> bool:
     return type(value) is date and field.get_internal_type() != "DateField"
 
 
-def _target(field: "Field[Any, Any]") -> Any:
+def _target(field: Any) -> Any:
     return field.target_field if field.is_relation else field
 
 

@@ -47,7 +47,7 @@ def connection_parameters() -> dict[str, Any]:
 
 
 class Subscription:
-    """One connection that listens, in autocommit and past any pool. Its methods raise OperationalError once it is dead."""
+    """One connection that listens, in autocommit and past any pool; its methods raise once it is dead."""
 
     def __init__(self) -> None:
         self._connection = psycopg.connect(**{**connection_parameters(), **KEEPALIVES}, autocommit=True)

@@ -4,6 +4,7 @@ import functools
 import logging
 import re
 import threading
+import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
@@ -25,6 +26,9 @@ LOST_AFTER = timedelta(seconds=60)
 KEEP = timedelta(days=30)
 CLEAN_UP_BATCH = 5000  # 40 ms here; a day leaves some 6,000 rows
 ERROR_LENGTH = 4000
+# Seconds after each try to note an end: a database that restarts must not make an hour's work look lost. After the
+# last the row falls silent, and the tick counts it as lost.
+FINISH_WAITS = (1.0, 2.0, 4.0, 8.0, 0.0)
 
 # user:password@host; password=..., "token": "..."; Bearer ...
 SECRETS = re.compile(
@@ -91,15 +95,19 @@ def followed(run: TaskRun) -> Iterator[TaskRun]:
 def _finish(run: TaskRun, state: TaskRun.State, error: str) -> None:
     """Also a run that was given up as lost in the meantime: how it really ended is worth more."""
     run.state, run.error = state, error
-    try:
-        if not connection.in_atomic_block:
-            close_old_connections()
-        TaskRun.objects.filter(pk=run.pk, state__in=[TaskRun.State.RUNNING, TaskRun.State.LOST]).update(
-            state=state, detail=run.detail, error=error, finished_at=Now()
-        )
-    except Error as failure:
-        # The row falls silent, and the tick counts it as lost.
-        logger.error("run_end_not_recorded run=%s state=%s error=%r", run.pk, state, str(failure).strip())
+    for wait in FINISH_WAITS:
+        try:
+            if not connection.in_atomic_block:
+                close_old_connections()
+            TaskRun.objects.filter(pk=run.pk, state__in=[TaskRun.State.RUNNING, TaskRun.State.LOST]).update(
+                state=state, detail=run.detail, error=error, finished_at=Now()
+            )
+            return
+        except Error as failure:
+            logger.warning(
+                "run_end_not_recorded run=%s state=%s error=%r", run.pk, state, str(failure).strip()
+            )
+            time.sleep(wait)
 
 
 def _keep_fresh(run: TaskRun, ended: threading.Event) -> None:

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from select import select
 from time import monotonic
 from typing import Any
 
 from django.db.backends.postgresql import base
 from psycopg import OperationalError
+from psycopg.pq.abc import PGconn
 
 _wait_limit: ContextVar[float | None] = ContextVar("pool_wait_limit", default=None)
 
@@ -40,9 +42,25 @@ class DatabaseWrapper(base.DatabaseWrapper):
         while True:
             connection = pool.getconn(timeout=max(deadline - monotonic(), 0))
             try:
-                pool.check_connection(connection)
-                return
-            except OperationalError:
+                if answers(connection.pgconn, deadline - monotonic()):
+                    return
+                connection.close()
                 pool.drain()
             finally:
                 pool.putconn(connection)
+
+
+def answers(server: PGconn, seconds: float) -> bool:
+    """Whether an idle connection answers in time; a frozen server would hold an ordinary query for ever."""
+    end = monotonic() + seconds
+    try:
+        server.send_query(b"")
+        while True:
+            while not server.is_busy():
+                if server.get_result() is None:
+                    return True
+            if not select([server.socket], [], [], max(end - monotonic(), 0))[0]:
+                return False
+            server.consume_input()
+    except OperationalError:
+        return False
