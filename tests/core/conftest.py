@@ -1,6 +1,7 @@
 """What the tests of the ground floor share."""
 
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -35,6 +36,12 @@ def own_valkey(private_valkey: Breakable, settings: Any, monkeypatch: pytest.Mon
     settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": private_valkey.url}}
     monkeypatch.setattr(cache, "breaker", Breaker("cache", cache._restore, interval=0.1))
     return private_valkey
+
+
+@pytest.fixture
+def own_cache(settings: Any, fresh_breaker: None) -> None:
+    """A cache of this test alone, on the Valkey of all tests."""
+    settings.CACHES = {"default": {**settings.CACHES["default"], "KEY_PREFIX": secrets.token_hex(8)}}
 
 
 @pytest.fixture

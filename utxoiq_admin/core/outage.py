@@ -7,7 +7,7 @@ by `process_exception`, and those of the layers between (sessions, sign-in) by t
 import logging
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.conf import settings
@@ -22,8 +22,8 @@ from utxoiq_admin.core.postgres.base import pool_wait_limit
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER = 5  # seconds
-# A process has no more threads than its pool has connections, so whoever waits for one waits for a database that does
-# not accept any; nobody looks at an empty window for the pool's own 30 s.
+# Where a process has no more threads than its pool has connections, whoever waits for one waits for a database that
+# does not accept any; nobody looks at an empty window for the pool's own 30 s.
 PAGE_POOL_TIMEOUT = 5.0
 
 
@@ -41,14 +41,14 @@ UNREACHABLE = Outage(
     503,
     "database",
     "The database (PostgreSQL) cannot be reached.",
-    "Nothing of this request is certain to be stored: repeat it. If this lasts, look whether PostgreSQL runs and "
-    "accepts connections; the application needs no restart afterwards.",
+    "If this lasts, look whether PostgreSQL runs and accepts connections. The application needs no restart "
+    "afterwards: it goes on as soon as the database answers.",
 )
 BUSY = Outage(
     503,
     "database",
     "No database connection became free in time: all of them are at work, or the database is down.",
-    "Repeat the request in a few seconds. If this lasts, look whether PostgreSQL runs and which queries are slow.",
+    "If this lasts, look whether PostgreSQL runs, and which queries are slow.",
 )
 CONFLICT = Outage(
     503,
@@ -69,6 +69,8 @@ WRITE_TOO_SLOW = Outage(
     "Repeat the request, with fewer rows if it sent many.",
 )
 
+UNKNOWN_WRITE = "Whether this request was stored is not known: repeat it."
+
 # SQLSTATEs (PostgreSQL's appendix A): cancelled by a time limit; lock not available, deadlock, serialization.
 CANCELLED = "57014"
 CONFLICTS = {"55P03", "40P01", "40001"}
@@ -82,7 +84,7 @@ def diagnose(error: BaseException | None, *, writes: bool = False) -> Outage | N
         return None
     cause = error.__cause__
     if isinstance(cause, PoolTimeout):
-        return BUSY
+        return BUSY if settings.WEB_THREADS > settings.DB_POOL_MAX_SIZE else UNREACHABLE
     state = getattr(cause, "sqlstate", None)
     if state is None or state.startswith(UNREACHABLE_CLASSES):
         return UNREACHABLE
@@ -126,7 +128,11 @@ def _is_api(request: HttpRequest) -> bool:
 
 
 def _diagnose(request: HttpRequest, error: BaseException | None) -> Outage | None:
-    return diagnose(error, writes=request.method not in ("GET", "HEAD", "OPTIONS"))
+    writes = request.method not in ("GET", "HEAD", "OPTIONS")
+    outage = diagnose(error, writes=writes)
+    if writes and outage in (UNREACHABLE, BUSY):
+        return replace(outage, advice=f"{UNKNOWN_WRITE} {outage.advice}")
+    return outage
 
 
 def _answer(request: HttpRequest, outage: Outage) -> HttpResponse:
