@@ -17,6 +17,7 @@ from django.conf import settings as django_settings
 from tests.servers import Breakable
 from utxoiq_admin.core import cache
 from utxoiq_admin.core.breaker import Breaker
+from utxoiq_admin.core.cache import cached
 
 ROOT = Path(django_settings.BASE_DIR)
 
@@ -103,3 +104,20 @@ def running(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+class Counter:
+    """A figure that says how often it was computed."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self) -> int:
+        self.calls += 1
+        return self.calls
+
+
+def read(
+    name: str, compute: Callable[[], Any], keys: tuple[str, ...] = ("insight:a",), ttl: float = 60
+) -> Any:
+    return cached(name, keys=keys, ttl=ttl, compute=compute)
