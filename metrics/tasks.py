@@ -1,11 +1,10 @@
 """Celery's doors to the services of `metrics`."""
 
-from celery import shared_task
-
 from metrics import partitions
+from utxoiq_admin.core.task_runs import recorded
 
 
-@shared_task(name="metrics.maintain_partitions")
-def maintain_partitions() -> None:
+@recorded("metrics.maintain_partitions")
+def maintain_partitions() -> str:
     """Daily: the partitions of the hot window and of the months ahead stand."""
-    partitions.ensure()
+    return f"made {', '.join(partitions.ensure()) or 'none: all stand'}"

@@ -12,7 +12,7 @@ from metrics.charts import RangeTooLong, chart_data
 from utxoiq_admin.core.pages import Page
 from utxoiq_admin.core.time_range import PRESETS, InvalidRange, TimeRange, parse_range
 
-DEFAULT_RANGE = "24h"
+DEFAULT_RANGE = "1h"
 PERMISSION = "metrics.view_systemmetric"
 
 

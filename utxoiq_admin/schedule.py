@@ -11,6 +11,17 @@ from utxoiq_admin.core.pages import Page
 RECENT = 20
 
 
+def rhythm(task: PeriodicTask) -> str:
+    """When a task runs, in words: "every 60 s", "daily 00:10"; other crontabs as the library describes them."""
+    if task.interval:
+        return f"every {task.interval.every} {task.interval.period}"
+    cron = task.crontab
+    if cron and cron.minute.isdigit() and cron.hour.isdigit():
+        days = {"*": "daily", "0": "Sundays"}.get(cron.day_of_week, f"on weekday {cron.day_of_week}")
+        return f"{days} {int(cron.hour):02}:{int(cron.minute):02}"
+    return str(cron.human_readable) if cron else "–"
+
+
 class SchedulePage(Page):
     title = "Schedule"
     template_name = "schedule.html"
@@ -26,7 +37,7 @@ class SchedulePage(Page):
         )
         runs = TaskRun.objects.in_bulk([task.last_run for task in tasks if task.last_run])
         return super().get_context_data(
-            rows=[(task, runs.get(task.last_run)) for task in tasks],
+            rows=[(task, rhythm(task), runs.get(task.last_run)) for task in tasks],
             recent=TaskRun.objects.order_by("-queued_at", "-id")[:RECENT],
             **kwargs,
         )

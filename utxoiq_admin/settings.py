@@ -11,11 +11,26 @@ from typing import Any
 
 import environ
 from celery.schedules import crontab
+from django.core.exceptions import ImproperlyConfigured
 
 from utxoiq_admin.navigation import UNFOLD  # noqa: F401
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.FileAwareEnv()
+
+
+class Environment(environ.FileAwareEnv):
+    """The environment; a value that cannot be read is refused by its name."""
+
+    def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().get_value(var, *args, **kwargs)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"The setting {var} cannot be read: {error}.") from None
+        except OSError as error:
+            raise ImproperlyConfigured(f"The file that {var}_FILE names cannot be read: {error}.") from None
+
+
+env = Environment()
 
 
 def secret(name: str, default: str = "") -> str:
@@ -51,6 +66,10 @@ SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 X_FRAME_OPTIONS = "DENY"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 
 # --- The parts ----------------------------------------------------------------------------------------------
@@ -63,6 +82,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "ninja",
     "django_celery_beat",
     "utxoiq_admin.stack",
     "utxoiq_admin.core",
@@ -123,7 +143,7 @@ STATEMENT_TIMEOUT_MS = env.int("STATEMENT_TIMEOUT_MS", default=15_000)
 _database_url = secret("DATABASE_URL") or STACK.get("database_url", "postgres://utxoiq@127.0.0.1:5432/utxoiq")
 _database: dict[str, Any] = environ.Env.db_url_config(_database_url)
 _database["ENGINE"] = "utxoiq_admin.core.postgres"
-_database["CONN_HEALTH_CHECKS"] = True
+_database["CONN_HEALTH_CHECKS"] = not IS_WEB  # the pool's connections are checked by core.postgres
 _database["CONN_MAX_AGE"] = 0 if IS_WEB else None
 _database["TEST"] = {"NAME": env.str("TEST_DATABASE_NAME", default="test_utxoiq")}
 _options: dict[str, Any] = _database.setdefault("OPTIONS", {})
@@ -137,6 +157,9 @@ if IS_WEB:
         "max_size": DB_POOL_MAX_SIZE,
         "timeout": DB_POOL_TIMEOUT,
         "max_lifetime": DB_POOL_MAX_LIFETIME,
+        # Attempts to connect wait 1, 2, 4, ... seconds for each other; after this they are given up, and the next
+        # request makes a new one. With the default of 300 a long outage is felt for half a minute after its end.
+        "reconnect_timeout": 2.0,
     }
 DATABASES = {"default": _database}
 
@@ -164,14 +187,17 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "global_keyprefix": "celery:",
     "socket_timeout": 5.0,
     "socket_connect_timeout": 2.0,
-    "visibility_timeout": 6 * 3600,
+    # A message is only a knock on the door: the row is the work, and the tick knocks again. With acknowledgements
+    # emulated, a broker that restarts while a message is unacknowledged ends the worker (kombu 5.7).
+    "ack_emulation": False,
     "max_retries": 1,
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# For ever: by default a worker gives up, and ends, after some 50 minutes.
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
@@ -182,24 +208,25 @@ CELERY_BEAT_SCHEDULE = {
     "start rows whose message was lost": {
         "task": "core.tick",
         "schedule": 60.0,
-        "options": {"expires": 50},
+        "options": {"expire_seconds": 50},
     },
     "measure host and servers": {
         "task": "monitoring.measure",
         "schedule": 60.0,
-        "options": {"expires": 50},
+        "options": {"expire_seconds": 50},
     },
     "make partitions ahead": {
         "task": "metrics.maintain_partitions",
         "schedule": crontab(hour="0", minute="10"),
-        "options": {"expires": 3600},
-    },
-    "keep demo data alive": {
-        "task": "demo.keep_alive",
-        "schedule": 60.0,
-        "options": {"expires": 50},
+        "options": {"expire_seconds": 3600},
     },
 }
+if EMBEDDED_DATABASE:  # demo data is never loaded anywhere else
+    CELERY_BEAT_SCHEDULE["keep demo data alive"] = {
+        "task": "demo.keep_alive",
+        "schedule": 60.0,
+        "options": {"expire_seconds": 50},
+    }
 
 # --- Time, words, files -------------------------------------------------------------------------------------
 TIME_ZONE = "UTC"

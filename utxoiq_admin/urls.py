@@ -1,7 +1,10 @@
 """Every address of the application, grouped by subject."""
 
 from django.contrib import admin
+from django.templatetags.static import static
 from django.urls import include, path
+from django.utils.functional import lazy
+from django.views.generic import RedirectView
 
 from utxoiq_admin.api import api
 from utxoiq_admin.home import HomePage
@@ -15,6 +18,7 @@ urlpatterns = [
     path("", include("utxoiq_admin.demo.urls")),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
+    path("favicon.ico", RedirectView.as_view(url=lazy(static, str)("img/favicon.svg"))),
     # Open on purpose: a load balancer has no session. Neither says more than up or not.
     path("healthz", healthz),
     path("readyz", readyz),

@@ -40,7 +40,7 @@
         y: { range: (_, lo, hi) => yRange(lo, hi, series.unit) },
       },
       axes: [
-        { ...axis, values: [[86400, "{YYYY}-{MM}-{DD}", null, null, null, null, null, null, 1], [3600, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}", null, null, null, null, null, 1], [60, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}", null, null, null, null, null, 1], [1, "{HH}:{mm}:{ss}", "\n{YYYY}-{MM}-{DD}", null, null, null, null, null, 1]] },
+        { ...axis, values: [[86400, "{MMM} {D}", "\n{YYYY}", null, null, null, null, null, 1], [3600, "{HH}:{mm}", "\n{MMM} {D}", null, null, null, null, null, 1], [60, "{HH}:{mm}", "\n{MMM} {D}", null, null, null, null, null, 1], [1, "{HH}:{mm}:{ss}", "\n{MMM} {D}", null, null, null, null, null, 1]] },
         { ...axis, size: 64, values: (_, ticks) => ticks.map((v) => quantity(v, series.unit)) },
       ],
       series: [

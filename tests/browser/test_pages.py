@@ -93,7 +93,7 @@ def test_choosing_a_type_and_a_range_is_in_the_address(staff):
     assert staff.page.locator(".metric-chart").count() == 2
     with staff.page.expect_navigation():
         staff.page.select_option("#chart-type", "latency")
-    assert staff.page.url.endswith("/charts/?service=web-api&type=latency&range=24h")
+    assert staff.page.url.endswith("/charts/?service=web-api&type=latency&range=1h")
     with staff.page.expect_navigation():
         staff.page.click("text=6 h")
     assert "range=6h" in staff.page.url and "type=latency" in staff.page.url
@@ -154,7 +154,7 @@ def test_lists_are_walked_filtered_and_opened(staff):
     with staff.page.expect_navigation():
         staff.page.select_option("select[aria-label=flag]", label="spam")
     assert "after=" not in staff.page.url
-    assert staff.page.locator(".list-count").inner_text() == "1 feedback"
+    assert staff.page.locator(".list-count").inner_text() == "1 row"
     staff.page.click("#result_list tbody th a")
     assert "all feedback on it" in staff.page.inner_text("#content")
 

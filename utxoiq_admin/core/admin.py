@@ -23,21 +23,30 @@ from utxoiq_admin.core.cursors import InvalidCursor, page
 from utxoiq_admin.core.display import count_text
 
 COUNT_LIMIT = 10_000
+SURELY_MORE = 5  # estimates of filters that go together can be wrong by some factor
 EXPORT_LIMIT = 100_000
 PAGE_SIZE = 50
 AFTER, BEFORE = "after", "before"
 
 
 def bounded_count(queryset: QuerySet[Any]) -> tuple[int, bool]:
-    """(rows, exact): counted up to COUNT_LIMIT, above that the planner's estimate for the same query."""
+    """(rows, exact): counted up to COUNT_LIMIT, above that the planner's estimate for the same query.
+
+    Where the planner expects far more than COUNT_LIMIT nothing is counted: reaching the limit through a filter that
+    no index serves took 135 ms of a page of 230 on 26 million metrics.
+    """
+    estimate = _estimate(queryset)
+    if estimate > SURELY_MORE * COUNT_LIMIT:
+        return estimate, False
     counted = queryset.order_by()[: COUNT_LIMIT + 1].count()
-    if counted <= COUNT_LIMIT:
-        return counted, True
+    return (counted, True) if counted <= COUNT_LIMIT else (max(estimate, counted), False)
+
+
+def _estimate(queryset: QuerySet[Any]) -> int:
     sql, params = queryset.order_by().values("pk").query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", params)
-        plan = cursor.fetchone()[0]
-    return max(int(plan[0]["Plan"]["Plan Rows"]), counted), False
+        return int(cursor.fetchone()[0][0]["Plan"]["Plan Rows"])
 
 
 class KeysetChangeList(ChangeList):
@@ -76,7 +85,6 @@ class KeysetChangeList(ChangeList):
         return [first, "-id" if first.startswith("-") else "id"]
 
     def get_results(self, request: HttpRequest) -> None:
-        self.result_count, self.count_is_exact = bounded_count(self.queryset)
         backwards = self.cursor_before is not None
         try:
             found = page(
@@ -89,6 +97,10 @@ class KeysetChangeList(ChangeList):
         except InvalidCursor as error:
             raise IncorrectLookupParameters(str(error)) from error
         self.result_list = found.rows
+        if found.next or found.prev:
+            self.result_count, self.count_is_exact = bounded_count(self.queryset)
+        else:
+            self.result_count, self.count_is_exact = len(found.rows), True
         self.next_url = self.get_query_string({AFTER: found.next}) if found.next else ""
         self.previous_url = self.get_query_string({BEFORE: found.prev}) if found.prev else ""
         self.first_url = self.get_query_string() if self.cursor_after or self.cursor_before else ""
@@ -100,7 +112,7 @@ class KeysetChangeList(ChangeList):
 
     @property
     def count_text(self) -> str:
-        noun = self.opts.verbose_name if self.result_count == 1 else self.opts.verbose_name_plural
+        noun = "row" if self.result_count == 1 else "rows"
         return f"{count_text(self.result_count, exact=self.count_is_exact)} {noun}"
 
     @property
@@ -147,10 +159,8 @@ class LargeTableAdmin(ModelAdmin):
             shown = self.get_changelist_instance(request)
         except IncorrectLookupParameters:
             return HttpResponseRedirect("../?e=1")
-        rows = keyset_rows(
-            shown.queryset, order=shown.queryset.query.order_by, fields=self.export_fields, limit=EXPORT_LIMIT
-        )
-        return stream_csv(self.opts.db_table, self.export_fields, rows)
+        rows = keyset_rows(shown.queryset, order=shown.queryset.query.order_by, fields=self.export_fields)
+        return stream_csv(self.opts.db_table, self.export_fields, rows, limit=EXPORT_LIMIT)
 
     def change_view(
         self,

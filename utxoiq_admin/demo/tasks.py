@@ -1,17 +1,16 @@
 """Celery's doors to the demo data."""
 
-from celery import shared_task
-
+from utxoiq_admin.core.task_runs import recorded
 from utxoiq_admin.demo import living, removal
 
 
-@shared_task(name="demo.keep_alive", expires=50)
-def keep_alive() -> None:
+@recorded("demo.keep_alive", expires=50)
+def keep_alive() -> str:
     """Each minute: the demo data goes on."""
-    living.keep_alive()
+    return f"{living.keep_alive()} rows"
 
 
-@shared_task(name="demo.remove")
-def remove() -> None:
+@recorded("demo.remove")
+def remove() -> str:
     """Remove the demo data, as somebody asked for on a page."""
-    removal.remove_demo()
+    return f"{removal.remove_demo()} rows removed"

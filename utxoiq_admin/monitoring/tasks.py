@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from celery import shared_task
 from celery.signals import worker_ready
 
+from utxoiq_admin.core.task_runs import recorded
 from utxoiq_admin.monitoring import measurements
 
 
-@shared_task(name="monitoring.measure", expires=50)
-def measure() -> None:
+@recorded("monitoring.measure", expires=50)
+def measure() -> str:
     """Each minute: what this machine and its servers do."""
-    measurements.measure()
+    return f"{measurements.measure()} rows"
 
 
 @worker_ready.connect
