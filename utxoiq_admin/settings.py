@@ -252,8 +252,6 @@ RETENTION_METRICS_DAYS = env.int("RETENTION_METRICS_DAYS", default=90)
 RETENTION_FEEDBACK_DAYS = env.int("RETENTION_FEEDBACK_DAYS", default=730)
 RETENTION_JOBS_DAYS = env.int("RETENTION_JOBS_DAYS", default=180)
 FLAG_THRESHOLD = env.int("FLAG_THRESHOLD", default=3)
-CHAIN_TIP = env.int("CHAIN_TIP", default=0)  # 0: the highest block that any job knows
-INSIGHT_URL_TEMPLATE = env.str("INSIGHT_URL_TEMPLATE", default="")
 
 LOGGING = {
     "version": 1,
