@@ -1,7 +1,11 @@
-"""Data for the charts: per bucket the average, lowest and highest value of the raw rows, and honest gaps."""
+"""Data for the charts: per bucket the average, lowest and highest value of the raw rows, and honest gaps.
+
+An empty bucket is a gap only where rows are missing: a bucket that is empty because rows come every five minutes, or
+a second late, is no gap. So the silence between two rows is held against the usual distance of those around it.
+"""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
 from typing import Any
@@ -22,14 +26,20 @@ _STEPS = (
 LONGEST = timedelta(days=366)
 TIMEOUT_MS = 10_000
 
-_BUCKETS = """
+RHYTHM = 3  # silences on either side of one that say what is usual there
+MISSING = 1.5  # a silence this many times the usual one is a gap
+
+# Not avg(): one value beyond 1e154, which the table may hold, makes it fail for every row beside it.
+AVERAGE = "sum(greatest(least(metric_value, 1e300), -1e300)) / count(*)"
+
+_BUCKETS = f"""
 SELECT unit, (floor(extract(epoch FROM "timestamp") / %(step)s) * %(step)s)::bigint AS bucket,
-       avg(metric_value), min(metric_value), max(metric_value), count(*), max("timestamp")
+       {AVERAGE}, min(metric_value), max(metric_value), count(*), min("timestamp"), max("timestamp")
 FROM system_metrics
 WHERE service_name = %(service)s AND metric_type = %(type)s
   AND "timestamp" >= %(start)s AND "timestamp" < %(end)s
 GROUP BY unit, bucket ORDER BY unit, bucket
-"""
+"""  # noqa: S608
 
 
 class RangeTooLong(ValueError):
@@ -38,13 +48,28 @@ class RangeTooLong(ValueError):
 
 @dataclass
 class Series:
-    """One (service, type, unit): parallel columns over `ChartData.times`; None where no row is."""
+    """One (service, type, unit): parallel columns over `ChartData.times`; None where no row is. `between` are the
+    places of the empty buckets in which nothing is missing: rows come rarer there than buckets."""
 
     unit: str
     avg: list[float | None] = field(default_factory=list)
     min: list[float | None] = field(default_factory=list)
     max: list[float | None] = field(default_factory=list)
+    between: list[int] = field(default_factory=list)
     rows: int = 0
+
+
+@dataclass
+class Bucket:
+    """The rows of one unit in one bucket; `place` counts buckets from the first of the range."""
+
+    place: int
+    avg: float
+    min: float
+    max: float
+    rows: int
+    first: datetime
+    last: datetime
 
 
 @dataclass
@@ -91,63 +116,66 @@ def step_for(length: timedelta) -> int:
 def chart_data(*, service: str, metric_type: str, chosen: TimeRange, now: datetime) -> ChartData:
     """The series of one service and metric type in the range, one per unit: units are never mixed.
 
-    Where rows come rarer than the buckets (five-minute rows in one-minute buckets), the buckets are widened to
-    the usual distance between rows, so that only what is missing is a gap. Raises RangeTooLong.
+    Raises RangeTooLong.
     """
     step = step_for(chosen.length)
-    buckets = _read(service, metric_type, chosen, step)
-    usual = _usual_distance(buckets, step)
-    if usual > 1:
-        step *= usual
-        buckets = _read(service, metric_type, chosen, step)
-    return _assemble(service, metric_type, chosen, step, buckets, now)
-
-
-def _read(service: str, metric_type: str, chosen: TimeRange, step: int) -> list[tuple[Any, ...]]:
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL statement_timeout = {TIMEOUT_MS}")
-        cursor.execute(
-            _BUCKETS,
-            {"service": service, "type": metric_type, "start": chosen.start, "end": chosen.end, "step": step},
-        )
-        return cursor.fetchall()
-
-
-def _usual_distance(buckets: list[tuple[Any, ...]], step: int) -> int:
-    """The median distance between neighbouring filled buckets of one unit, in buckets; 1 if unknown."""
-    by_unit: dict[str, list[int]] = {}
-    for unit, bucket, *_ in buckets:
-        by_unit.setdefault(unit, []).append(bucket)
-    distances = [b - a for starts in by_unit.values() for a, b in pairwise(starts)]
-    if len(distances) < 3:
-        return 1
-    return max(1, round(median(distances) / step))
-
-
-def _assemble(
-    service: str,
-    metric_type: str,
-    chosen: TimeRange,
-    step: int,
-    buckets: list[tuple[Any, ...]],
-    now: datetime,
-) -> ChartData:
     first = int(chosen.start.timestamp() // step) * step
     last = int((chosen.end.timestamp() - 1e-6) // step) * step
     times = list(range(first, last + 1, step))
-    series: dict[str, Series] = {}
-    newest: datetime | None = None
-    for unit, bucket, average, lowest, highest, count, latest in buckets:
-        one = series.get(unit)
-        if one is None:
-            empty: list[float | None] = [None] * len(times)
-            one = series[unit] = Series(unit, empty.copy(), empty.copy(), empty.copy())
-        index = (bucket - first) // step
-        one.avg[index], one.min[index], one.max[index] = average, lowest, highest
-        one.rows += count
-        newest = latest if newest is None else max(newest, latest)
-    unfinished = datetime.fromtimestamp(last + step, UTC) > now
+    found = _read(service, metric_type, chosen, step, first)
     return ChartData(
-        service, metric_type, chosen.start, chosen.end, step, times, list(series.values()),
-        sum(one.rows for one in series.values()), newest, unfinished,
-    )  # fmt: skip
+        service=service,
+        type=metric_type,
+        start=chosen.start,
+        end=chosen.end,
+        step=step,
+        times=times,
+        series=[_series(unit, buckets, len(times)) for unit, buckets in found.items()],
+        rows=sum(bucket.rows for buckets in found.values() for bucket in buckets),
+        data_to=max((buckets[-1].last for buckets in found.values()), default=None),
+        unfinished=last + step > now.timestamp(),
+    )
+
+
+def _read(
+    service: str, metric_type: str, chosen: TimeRange, step: int, first: int
+) -> dict[str, list[Bucket]]:
+    """The buckets that have rows, in order, by unit."""
+    values = {"service": service, "type": metric_type, "start": chosen.start, "end": chosen.end, "step": step}
+    found: dict[str, list[Bucket]] = {}
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL statement_timeout = {TIMEOUT_MS}")
+        cursor.execute(_BUCKETS, values)
+        for unit, bucket, *figures in cursor.fetchall():
+            found.setdefault(unit, []).append(Bucket((bucket - first) // step, *figures))
+    return found
+
+
+def _series(unit: str, buckets: list[Bucket], length: int) -> Series:
+    empty: list[float | None] = [None] * length
+    one = Series(unit, empty.copy(), empty.copy(), empty.copy(), _between(buckets))
+    for bucket in buckets:
+        one.avg[bucket.place], one.min[bucket.place], one.max[bucket.place] = (
+            bucket.avg,
+            bucket.min,
+            bucket.max,
+        )
+        one.rows += bucket.rows
+    return one
+
+
+def _between(buckets: list[Bucket]) -> list[int]:
+    """The places of empty buckets whose silence is the usual one: by the three silences before, or after, it.
+
+    Either side may explain it, so that a chart is whole where one rhythm meets another.
+    """
+    silences = [(later.first - earlier.last).total_seconds() for earlier, later in pairwise(buckets)]
+    places: list[int] = []
+    for number, (earlier, later) in enumerate(pairwise(buckets)):
+        if later.place - earlier.place < 2:
+            continue
+        around = (silences[max(0, number - RHYTHM) : number], silences[number + 1 : number + 1 + RHYTHM])
+        usual = max((median(side) for side in around if side), default=0.0)
+        if silences[number] <= MISSING * usual:
+            places.extend(range(earlier.place + 1, later.place))
+    return places

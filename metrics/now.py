@@ -6,25 +6,26 @@ from datetime import datetime, timedelta
 from django.db import connection
 
 from metrics.catalogue import Service, services
+from metrics.charts import AVERAGE
 
 MAIN = ("cpu", "memory", "latency", "error_rate", "queue_depth")
 TREND_TYPE = "cpu"
 POINTS = 48
 
-_VALUES = """
-SELECT s.name, m.metric_type, m.unit, avg(m.metric_value)
+_VALUES = f"""
+SELECT s.name, m.metric_type, m.unit, {AVERAGE}
 FROM unnest(%(names)s::text[], %(lasts)s::timestamptz[]) AS s(name, last)
 JOIN system_metrics m ON m.service_name = s.name
   AND m."timestamp" > s.last - interval '5 minutes' AND m."timestamp" <= s.last
 WHERE m.metric_type = ANY(%(types)s)
 GROUP BY 1, 2, 3
-"""
-_TREND = """
-SELECT service_name, floor(extract(epoch FROM "timestamp" - %(start)s) / %(step)s)::int AS bucket, avg(metric_value)
+"""  # noqa: S608
+_TREND = f"""
+SELECT service_name, floor(extract(epoch FROM "timestamp" - %(start)s) / %(step)s)::int AS bucket, {AVERAGE}
 FROM system_metrics
 WHERE metric_type = %(type)s AND "timestamp" >= %(start)s AND "timestamp" < %(end)s
 GROUP BY 1, 2
-"""
+"""  # noqa: S608
 
 
 @dataclass(frozen=True)

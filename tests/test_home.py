@@ -100,3 +100,17 @@ def test_the_page_costs_a_bounded_number_of_queries(alive, django_assert_max_num
     client = signed_in("staff")
     with django_assert_max_num_queries(24):
         client.get("/")
+
+
+def test_a_value_of_any_size_takes_no_page_down(alive):
+    for value in (1.7e308, 1.7e308, -1e200):
+        SystemMetric.objects.create(
+            service_name="web-api",
+            metric_type="cpu",
+            metric_value=value,
+            unit="percent",
+            timestamp=timezone.now(),
+        )
+    response, text = home()
+    assert response.status_code == 200
+    assert "6.67e+299 %" in text

@@ -21,7 +21,8 @@
       return `${+value.toPrecision(3)} ${units[i]}`;
     }
     const word = { percent: " %", count: "", per_second: "/s" }[unit] ?? ` ${unit}`;
-    const text = Math.abs(value) >= 1000 ? Math.round(value).toLocaleString("en-US") : String(+value.toPrecision(3));
+    const size = Math.abs(value);
+    const text = size >= 1e15 ? value.toPrecision(3) : size >= 1000 ? Math.round(value).toLocaleString("en-US") : String(+value.toPrecision(3));
     return text + word;
   }
   const stepName = (s) => s % 3600 === 0 ? `${s / 3600} h` : s % 60 === 0 ? `${s / 60} min` : `${s} s`;
@@ -53,10 +54,11 @@
       bands: [{ series: [1, 2], fill: band }],
     };
   }
-  // A value between two gaps has no line to stand on: it is drawn as a point.
+  // A value between two gaps has no line to stand on: it is drawn as a point. (undefined is no gap, see columns.)
   function alone(u, si) {
     const d = u.data[si], points = [];
-    d.forEach((v, i) => { if (v != null && d[i - 1] == null && d[i + 1] == null) points.push(i); });
+    const gapFrom = (i, step) => { while (d[i] === undefined && i >= 0 && i < d.length) i += step; return d[i] == null; };
+    d.forEach((v, i) => { if (v != null && gapFrom(i - 1, -1) && gapFrom(i + 1, 1)) points.push(i); });
     return points.length ? points : false;
   }
   function yRange(lo, hi, unit) {
@@ -64,11 +66,16 @@
     const low = Math.min(0, lo), top = hi <= low ? low + 1 : hi + (hi - low) * 0.08;
     return [low, unit === "percent" && lo >= 0 && hi <= 100 ? Math.min(100, top) : top];
   }
+  // uPlot leaves a gap where null stands, and draws on over undefined: that is a bucket in which nothing is missing.
   function columns(series, data) {
-    const average = series.avg.slice(), filling = new Array(average.length).fill(null);
-    const last = average.length - 1;
+    const [highest, lowest, average] = [series.max, series.min, series.avg].map((column) => {
+      const values = column.slice();
+      series.between.forEach((place) => { values[place] = undefined; });
+      return values;
+    });
+    const filling = new Array(average.length).fill(null), last = average.length - 1;
     if (data.unfinished && last >= 0) { filling[last] = average[last]; average[last] = null; }
-    return [data.times, series.max, series.min, average, filling];
+    return [data.times, highest, lowest, average, filling];
   }
   function draw(section, data) {
     const box = section.querySelector(".chart-plots");
@@ -91,7 +98,7 @@
     section.querySelector("h2").textContent = data.series.length === 1 ? `${data.type}, ${data.series[0].unit}` : data.type;
     section.querySelector(".chart-foot").textContent =
       `${data.rows.toLocaleString("en-US")} ${data.source} · ${stepName(data.step)} buckets · ` +
-      (data.data_to ? `data to ${data.fetched - data.data_to < 86400 ? clock(data.data_to) : stamp(data.data_to)}, ` : "") + `fetched ${clock(data.fetched)} UTC`;
+      (data.data_to ? `data to ${data.fetched - data.data_to < 86400 ? clock(data.data_to) : stamp(data.data_to).slice(0, -3)}, ` : "") + `fetched ${clock(data.fetched)} UTC`;
     section.classList.remove("chart-stale");
   }
   function fail(section, message) {

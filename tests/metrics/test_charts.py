@@ -51,11 +51,50 @@ def test_what_is_missing_is_a_gap():
     assert chart(0, 9).series[0].avg == [1, 1, 1, None, None, None, 1, 1, 1]
 
 
-def test_rows_that_come_every_five_minutes_are_no_gaps_but_a_missing_one_is():
+def between(*places):
+    """Empty one-minute buckets in which nothing is missing, as the series lists them."""
+    return [minute for place in places for minute in range(place + 1, place + 5)]
+
+
+def test_rows_that_come_every_five_minutes_leave_no_gaps_but_a_missing_one_does():
     write([(m, float(m)) for m in range(0, 60, 5) if m not in (30, 35)])
-    data = chart(0, 60)
-    assert data.step == 300
-    assert data.series[0].avg == [0, 5, 10, 15, 20, 25, None, None, 40, 45, 50, 55]
+    one = chart(0, 60).series[0]
+    assert {m: v for m, v in enumerate(one.avg) if v is not None} == {
+        m: m for m in range(0, 60, 5) if m not in (30, 35)
+    }
+    assert one.between == between(0, 5, 10, 15, 20, 40, 45, 50)
+
+
+def test_where_five_minute_rows_meet_one_minute_rows_only_what_is_missing_is_a_gap():
+    write([(m, 1.0) for m in [*range(0, 60, 5), *range(60, 120)] if m not in (30, 90, 92)])
+    one = chart(0, 120).series[0]
+    assert one.between == between(*(m for m in range(0, 60, 5) if m not in (25, 30)))
+    assert [m for m in range(60, 120) if one.avg[m] is None] == [90, 92]
+
+
+def test_rows_that_drift_over_the_minute_leave_no_gaps():
+    SystemMetric.objects.bulk_create(
+        SystemMetric(
+            service_name="web-api", metric_type="cpu", metric_value=1, unit="percent",
+            timestamp=NOON + timedelta(seconds=57.5 + n * 61),
+        )
+        for n in range(20)
+    )  # fmt: skip
+    one = chart(0, 22).series[0]
+    assert [m for m in range(21) if one.avg[m] is None] == one.between == [3]
+
+
+def test_two_rows_far_apart_say_nothing_of_what_is_usual():
+    write([(0, 1.0), (9, 1.0)])
+    assert chart(0, 10).series[0].between == []
+
+
+def test_a_value_of_any_size_leaves_its_neighbours_readable():
+    write([(0, 1.7e308), (1, 4.0)])
+    write([(0, 1.7e308), (1, 6.0)], seconds=1)
+    write([(0, -1e200)], seconds=2)
+    one = chart(0, 2).series[0]
+    assert (one.avg, one.max) == ([pytest.approx(2e300 / 3), 5.0], [1.7e308, 6.0])
 
 
 def test_units_are_never_mixed():
@@ -102,7 +141,10 @@ def test_a_range_beyond_the_limit_is_refused_with_the_limit():
     ("query", "why"),
     [("", "Name a service"), ("service=a", "Name a service"), ("service=a&type=b&range=2w", "is no range"),
      ("service=a&type=b&from=x", "is no time"), ("service=a&type=b&from=2020-01-01&to=2024-01-01", "at most 366 days"),
-     ("service=a%00&type=b", "Name a service")],
+     ("service=a%00&type=b", "Name a service"), ("service=a&type=b&to=0001-01-01", "outside the years 1970 to 9998"),
+     ("service=a&type=b&from=9999-12-31T23:59:59.999999", "outside the years"),
+     ("service=a&type=b&to=9999-12-31T23:59:59-23:59", "is no time"),
+     ("service=a&type=b&to=0001-01-01T00:00:00%2B14:00", "is no time")],
 )  # fmt: skip
 def test_a_bad_request_is_told_why(query, why):
     response = signed_in("staff").get(f"/charts/data/?{query}")
@@ -115,7 +157,7 @@ def test_the_data_view_answers_columns_and_its_source():
         "/charts/data/?service=web-api&type=cpu&from=2026-11-20T12:00Z&to=2026-11-20T12:03Z"
     ).json()  # fmt: skip
     assert body["series"] == [
-        {"unit": "percent", "avg": [1, 2, 3], "min": [1, 2, 3], "max": [1, 2, 3], "rows": 3}
+        {"unit": "percent", "avg": [1, 2, 3], "min": [1, 2, 3], "max": [1, 2, 3], "between": [], "rows": 3}
     ]
     assert (body["rows"], body["source"], body["data_to"]) == (
         3,

@@ -81,7 +81,7 @@ def quantity(value: float | None, unit: str) -> str:
         return "–"
     if unit == "bytes":
         return size_text(value)
-    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    text = f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.3g}"
     word = {"percent": "%", "count": "", "per_second": "/s"}.get(unit, unit)
     return f"{text}{word}" if word == "/s" else f"{text} {word}".strip()
 

@@ -1,7 +1,9 @@
 """Ranges of time as pages and lists name them: presets such as 24h, or two absolute moments."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
+
+EARLIEST = 1970
 
 PRESETS: dict[str, tuple[str, timedelta]] = {
     "15m": ("15 m", timedelta(minutes=15)),
@@ -32,12 +34,18 @@ class TimeRange:
 
 
 def parse_moment(text: str) -> datetime:
-    """An ISO 8601 time (without a zone: UTC). Raises InvalidRange."""
+    """An ISO 8601 time (without a zone: UTC), in UTC. Raises InvalidRange.
+
+    Years from EARLIEST on, and none of the calendar's last: what is added to a moment, or taken off, is a time too.
+    """
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise InvalidRange(f"“{text[:40]}” is no time: write it like 2026-11-24T14:00Z") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if not EARLIEST <= moment.year < MAXYEAR:
+        raise InvalidRange(f"“{text[:40]}” lies outside the years {EARLIEST} to {MAXYEAR - 1}")
+    return moment
 
 
 def parse_range(*, preset: str, start: str, end: str, default: str, now: datetime) -> TimeRange:
