@@ -136,6 +136,24 @@ def test_garbage_for_the_feedback_list(staff, query):
     assert staff.get(FEEDBACK + query, follow=True).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "address",
+    [f"{JOBS}?start_block__range=0", f"{JOBS}?created_by__regex=[", f"{JOBS}?started_at=9999-12-31T23:59:59-23:59",
+     f"{FEEDBACK}?rating__range=1", f"{FEEDBACK}?comment__contains=x", f"{METRICS}?metric_metadata__foo=1",
+     f"{METRICS}?metric_value__gt=1", f"{METRICS}?after=garbage", "/admin/auth/user/?username__range=1",
+     "/admin/auth/group/?name__regex=[", "/admin/accounts/servicetoken/?name__regex=[",
+     "/admin/accounts/servicetoken/?q=%00"],
+)  # fmt: skip
+def test_what_a_list_does_not_offer_is_refused_and_said(address):
+    boss = signed_in("administrator")
+    assert boss.get(address)["Location"] == address.split("?")[0] + "?e=1"
+    assert lists.NOT_UNDERSTOOD in boss.get(address, follow=True).content.decode()
+
+
+def test_an_export_of_what_the_list_does_not_offer_exports_nothing(staff):
+    assert staff.get(METRICS + "export/?metric_value__gt=1")["Location"] == "../?e=1"
+
+
 def test_feedback_filters_and_search(staff):
     def feedback(n, **values):
         return InsightFeedback.objects.create(insight_id="i1", user_id=f"u{n}", **values).pk

@@ -19,6 +19,7 @@ from utxoiq_admin.accounts.filters import TokenStateFilter
 from utxoiq_admin.accounts.forms import TokenForm
 from utxoiq_admin.accounts.models import ServiceToken
 from utxoiq_admin.accounts.services import token_create, token_revoke
+from utxoiq_admin.core.admin import StrictChangeList
 from utxoiq_admin.core.display import ago, badge, moment, utc
 
 TONES = {
@@ -47,6 +48,9 @@ class ServiceTokenAdmin(ModelAdmin):
         (None, {"fields": ["name", "prefix", "scope_badges", "state_badge"]}),
         ("Life", {"fields": ["created", "created_by", "expires", "last_used", "revoked", "revoked_by"]}),
     ]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[StrictChangeList]:
+        return StrictChangeList
 
     def get_fieldsets(self, request: HttpRequest, obj: ServiceToken | None = None) -> Any:
         return self.fieldsets if obj else self.add_fieldsets

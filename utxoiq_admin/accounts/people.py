@@ -18,6 +18,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminS
 
 from utxoiq_admin.accounts import privileges
 from utxoiq_admin.accounts.forms import PersonForm
+from utxoiq_admin.core.admin import StrictChangeList
 from utxoiq_admin.core.display import badge, moment
 
 admin.site.unregister(User)
@@ -26,6 +27,9 @@ admin.site.unregister(Group)
 
 class RightsAdmin(ModelAdmin):
     """Offers the groups and permissions that the person at work may give, and no others."""
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[StrictChangeList]:
+        return StrictChangeList
 
     def formfield_for_manytomany(self, db_field: ManyToManyField, request: Any = None, **kwargs: Any) -> Any:
         if db_field.related_model is Group:
