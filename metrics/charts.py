@@ -141,7 +141,13 @@ def _read(
     service: str, metric_type: str, chosen: TimeRange, step: int, first: int
 ) -> dict[str, list[Bucket]]:
     """The buckets that have rows, in order, by unit."""
-    values = {"service": service, "type": metric_type, "start": chosen.start, "end": chosen.end, "step": step}
+    values: dict[str, Any] = {
+        "service": service,
+        "type": metric_type,
+        "start": chosen.start,
+        "end": chosen.end,
+        "step": step,
+    }
     found: dict[str, list[Bucket]] = {}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL statement_timeout = {TIMEOUT_MS}")
