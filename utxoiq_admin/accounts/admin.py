@@ -41,6 +41,7 @@ class ServiceTokenAdmin(ModelAdmin):
     list_filter = [TokenStateFilter]
     search_fields = ["name", "prefix"]
     search_help_text = "Searches name and prefix."
+    empty_text = "A platform service signs in to the API with a token. Make one with + at the top right."
     ordering = ["name"]
     actions_detail = ["revoke"]
     add_fieldsets = [(None, {"fields": ["name", "scopes", "lifetime"]})]

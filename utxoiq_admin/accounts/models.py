@@ -104,3 +104,49 @@ class ServiceToken(models.Model):
             return self.State.REVOKED
         expired = self.expires_at is not None and self.expires_at <= (now or timezone.now())
         return self.State.EXPIRED if expired else self.State.ACTIVE
+
+
+class TokenUsage(models.Model):
+    """What a token wrote in one hour, in rows; written only by `accounts.usage`, which also forgets old hours."""
+
+    token = models.ForeignKey(ServiceToken, on_delete=models.CASCADE, related_name="usage", db_index=False)
+    hour = models.DateTimeField()
+    accepted = models.BigIntegerField(default=0)
+    duplicate = models.BigIntegerField(default=0)
+    rejected = models.BigIntegerField(default=0)
+
+    class Meta:
+        db_table = "service_token_usage"
+        default_permissions = ()
+        constraints = [
+            # Also the look-up of the token's page: its hours of the last day.
+            models.UniqueConstraint(fields=["token", "hour"], name="uq_token_usage_hour"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H:%M}: {self.accepted} accepted, {self.rejected} rejected"
+
+
+class TokenRejection(models.Model):
+    """Why rows of a token were rejected: one row per field and reason, the latest few of them."""
+
+    token = models.ForeignKey(
+        ServiceToken, on_delete=models.CASCADE, related_name="rejections", db_index=False
+    )
+    field = models.CharField(max_length=150)
+    reason = models.CharField(max_length=500)
+    about = models.CharField(max_length=250)  # the series of the last row, as far as it could be read
+    rows = models.BigIntegerField()
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "service_token_rejections"
+        default_permissions = ()
+        constraints = [
+            # Also the look-up of the token's page.
+            models.UniqueConstraint(fields=["token", "field", "reason"], name="uq_token_rejection_reason"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.reason}"

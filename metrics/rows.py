@@ -1,0 +1,139 @@
+"""Checked metrics become rows of the table: ids, times inside the hot window, and the order to store them in."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter
+from typing import Any, NamedTuple, cast
+from uuid import UUID
+
+from django.conf import settings
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
+
+from metrics.parsing import Fault, Parsed, Rejected, fault_of, rejected
+from metrics.row_ids import uuid7s
+from metrics.schemas import MetricIn
+from utxoiq_admin.core.schemas import JsonObject
+
+AHEAD = timedelta(days=1)  # a clock may be wrong; a chart need not reach into next week for it
+_METADATA = TypeAdapter(JsonObject)
+_NO_TIME = "A row with an id must carry its timestamp: both together are its identity."
+_BAD_TIME = "This is no time of the calendar."
+
+
+class Row(NamedTuple):
+    """A row in the order of `ingest_copy.COLUMNS`, then its place in the list that was sent."""
+
+    id: UUID
+    service_name: str
+    metric_type: str
+    metric_value: float
+    unit: str
+    timestamp: datetime
+    metric_metadata: bytes | None
+    place: int
+
+
+@dataclass
+class Batch:
+    """Rows by (timestamp, id), the order in which every writer locks keys; no key twice. `has_ids`: the sender's."""
+
+    rows: list[Row] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    duplicate: int = 0
+    has_ids: bool = False
+
+
+def make_batch(parsed: Parsed, *, now: datetime) -> Batch:
+    """The rows to store; those without a timestamp are of `now`."""
+    batch = Batch(rejected=parsed.rejected)
+    unnamed = uuid7s(len(parsed.rows))
+    for (index, sent), new_id in zip(parsed.rows, unnamed, strict=True):
+        try:
+            batch.rows.append(_row(index, sent, new_id, now, compiled=parsed.compiled))
+            batch.has_ids = batch.has_ids or sent.get("id") is not None
+        except Fault as fault:
+            batch.rejected.append(rejected(index, sent, fault))
+    _order(batch)
+    _keep_window(batch, now)
+    batch.rejected.sort(key=attrgetter("index"))
+    return batch
+
+
+def _row(index: int, sent: MetricIn, new_id: UUID, now: datetime, *, compiled: bool) -> Row:
+    own_id, time, metadata = sent.get("id"), sent.get("timestamp"), sent.get("metric_metadata")
+    if own_id is not None and time is None:
+        raise Fault("timestamp", _NO_TIME)
+    return Row(
+        own_id or new_id,
+        sent["service_name"],
+        sent["metric_type"],
+        sent["metric_value"],
+        sent["unit"],
+        now if time is None else _moment(time),
+        None if metadata is None else _stored_json(metadata, compiled=compiled),
+        index,
+    )
+
+
+def _moment(text: str) -> datetime:
+    """The time; without a zone it is UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            return moment.replace(tzinfo=UTC)
+        return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # the first day of year 1, east of Greenwich
+        raise Fault("timestamp", _BAD_TIME) from None
+
+
+def _stored_json(metadata: dict[str, Any], *, compiled: bool) -> bytes:
+    """JSON as the table takes it. What the compiled parser let pass can only be too deep, or not finite."""
+    if not compiled or any(type(each) in (dict, list) for each in metadata.values()):
+        try:
+            _METADATA.validate_python(metadata)
+        except ValidationError as error:
+            raise fault_of(error, "metric_metadata") from None
+    text = to_json(metadata, inf_nan_mode="constants")
+    if b"NaN" in text or b"Infinity" in text:  # perhaps inside a string: ask one who knows
+        try:
+            json.dumps(metadata, allow_nan=False)
+        except ValueError:
+            raise Fault("metric_metadata", "Numbers in it must be finite.") from None
+    return text
+
+
+def _order(batch: Batch) -> None:
+    """Sort by key, and keep the first of rows with the same one."""
+    if not batch.has_ids:
+        batch.rows.sort(key=attrgetter("timestamp"))
+        return
+    batch.rows.sort(key=lambda row: (row.timestamp, row.id.int))
+    kept: list[Row] = []
+    for row in batch.rows:
+        if kept and row.timestamp == kept[-1].timestamp and row.id == kept[-1].id:
+            batch.duplicate += 1
+        else:
+            kept.append(row)
+    batch.rows = kept
+
+
+def _keep_window(batch: Batch, now: datetime) -> None:
+    """Reject what lies outside of the hot window; the rows are in order, so their ends tell whether any does."""
+    days = settings.RETENTION_METRICS_DAYS
+    first, last = now - timedelta(days=days), now + AHEAD
+    if not batch.rows or (batch.rows[0].timestamp >= first and batch.rows[-1].timestamp <= last):
+        return
+    old, new = f"Older than the {days} days that are kept.", "More than a day ahead of the server's clock."
+    kept = []
+    for row in batch.rows:
+        if first <= row.timestamp <= last:
+            kept.append(row)
+        else:
+            batch.rejected.append(reject(row, "timestamp", old if row.timestamp < first else new))
+    batch.rows = kept
+
+
+def reject(row: Row, name: str, reason: str) -> Rejected:
+    return rejected(row.place, cast(Any, row._asdict()), Fault(name, reason))
