@@ -92,7 +92,7 @@ class BackfillJobAdmin(LargeTableAdmin):
             return "–"
         return show.duration(job.duration(timezone.now()))
 
-    @display(description="working on block")
+    @display(description="at block")
     def at_block(self, job: BackfillJob) -> str:
         return f"{job.current_block:,}"
 

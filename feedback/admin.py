@@ -56,7 +56,7 @@ class CommentFilter(ListFilter):
     parameter_name = "comment"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "with a comment")]
+        return [("yes", "yes")]
 
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[InsightFeedback]
@@ -77,7 +77,7 @@ class InsightFeedbackAdmin(LargeTableAdmin):
     keyset_order = ("-created_at", "-id")
     sortable_by = ("created_at",)
     search_fields = ["insight_id", "user_id"]
-    search_help_text = "Whole insight id, user id or feedback id"
+    search_help_text = "Insight, user or feedback id"
     empty_text = "Feedback appears when users of the platform rate, comment on or flag an insight."
     export_fields = (
         "id", "insight_id", "user_id", "rating", "comment", "flag_type", "flag_reason", "created_at", "updated_at",

@@ -48,6 +48,8 @@ class RangeFilter(ListFilter):
         if absolute:
             parts = (self.used_parameters.get(name) or "…" for name in ("from", "to"))
             yield {"selected": True, "query_string": "", "display": " to ".join(parts)}
+        elif self.value() not in (None, *PRESETS):
+            yield {"selected": True, "query_string": "", "display": "not understood"}
         for name, label in self.lookup_choices:
             yield {
                 "selected": not absolute and name == (self.value() or DEFAULT_RANGE),
@@ -108,7 +110,7 @@ class SystemMetricAdmin(LargeTableAdmin):
     keyset_order = ("-timestamp", "-id")
     sortable_by = ("timestamp",)
     search_fields = ["id"]
-    search_help_text = "Whole metric id, within the range"
+    search_help_text = "Metric id, in the range"
     empty_text = "Metrics appear when a service reports; this application itself reports each minute."
     export_fields = (
         "id",

@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.views import View
 
 from metrics import catalogue
-from metrics.charts import RangeTooLong, chart_data
+from metrics.charts import RangeTooLong, chart_data, step_for
 from utxoiq_admin.core.pages import Page
 from utxoiq_admin.core.time_range import PRESETS, InvalidRange, TimeRange, parse_range
 
@@ -17,15 +17,26 @@ PERMISSION = "metrics.view_systemmetric"
 
 
 def requested_range(request: HttpRequest) -> TimeRange:
-    """The range in the address; raises InvalidRange."""
+    """The range in the address; raises InvalidRange or RangeTooLong."""
     get = request.GET.get
-    return parse_range(
+    chosen = parse_range(
         preset=get("range", ""),
         start=get("from", "").replace(" ", "+"),
         end=get("to", "").replace(" ", "+"),
         default=DEFAULT_RANGE,
         now=timezone.now(),
     )
+    step_for(chosen.length)
+    return chosen
+
+
+def refusal(request: HttpRequest) -> str:
+    """Why the range in the address cannot be drawn, or "": said once, rather than by each chart."""
+    try:
+        requested_range(request)
+    except (InvalidRange, RangeTooLong) as error:
+        return str(error)
+    return ""
 
 
 class ChartsPage(Page):
@@ -46,6 +57,7 @@ class ChartsPage(Page):
             metric_type=wanted,
             presets=[(name, label) for name, (label, _) in PRESETS.items()],
             range=self.request.GET.get("range", "") or DEFAULT_RANGE,
+            refusal=refusal(self.request),
             absolute={key: self.request.GET.get(key, "") for key in ("from", "to")},
             **kwargs,
         )

@@ -27,6 +27,7 @@ class OperationsSite(UnfoldAdminSite):
     login_form = SignInForm
     index_title = "All tables"
     enable_nav_sidebar = True
+    empty_value_display = "–"
 
     def has_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_active and request.user.is_authenticated)

@@ -4,7 +4,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.utils import timezone
 
@@ -174,3 +174,64 @@ def test_no_page_is_wider_than_its_window(staff, width, theme):
     ):
         staff.go(path)
         assert staff.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
+
+
+def test_rows_that_come_every_five_minutes_are_joined_by_a_line(staff):
+    for minute in range(5, 60, 5):
+        if minute != 30:
+            report(minute, 50)
+    staff.go("/charts/?service=web-api&type=cpu&range=1h")
+    drawn(staff.page)
+    # null is where uPlot leaves a gap; what it draws on over (undefined) has no value either.
+    gaps, points = staff.page.evaluate(
+        """() => { const d = document.querySelector('.metric-chart').plots[0].data[3];
+        const known = d.map((v, i) => v == null ? -1 : i).filter(i => i >= 0);
+        return [d.slice(known[0], known.at(-1)).filter(v => v === null).length, known.length]; }"""
+    )
+    assert (gaps, points) == (9, 10)
+
+
+def test_a_range_that_cannot_be_drawn_is_said_once_and_not_asked_for(staff):
+    report(1, 10)
+    staff.go("/charts/?service=web-api&from=2026-11-24&to=2020-01-01")
+    assert staff.page.locator(".metric-chart").count() == 0
+    assert "The range ends before it starts" in staff.page.inner_text("#content")
+
+
+def test_an_absolute_range_stands_beside_the_presets(staff):
+    report(1, 10)
+    staff.go("/charts/?service=web-api&from=2026-11-21T14:00Z&to=2026-11-22T14:00Z")
+    shown, last = (staff.page.locator(place).bounding_box() for place in (".chart-range", ".presets"))
+    assert shown["x"] >= last["x"] + last["width"]
+
+
+def test_every_column_of_a_list_is_seen_without_scrolling(staff):
+    now = timezone.now()
+    BackfillJob.objects.create(
+        job_type="transactions", start_block=728_000, end_block=871_399, current_block=728_000, status="completed",
+        progress_percentage=100, started_at=now - timedelta(hours=37), completed_at=now, created_by="platform",
+    )  # fmt: skip
+    InsightFeedback.objects.create(
+        insight_id="ins-8ddaa631b0561d30aa",
+        user_id="user-0971",
+        rating=4,
+        flag_type="inaccurate",
+        comment="long " * 50,
+    )
+    for path in ("/admin/backfill/backfilljob/", "/admin/feedback/insightfeedback/"):
+        staff.go(path)
+        hidden = "document.querySelector('#result_list').getBoundingClientRect().right - innerWidth"
+        assert staff.page.evaluate(hidden) <= 0, path
+        assert (
+            <= 0
+        )
+
+
+@pytest.mark.parametrize("path", ["accounts/servicetoken/add/", "auth/group/1/change/", "auth/user/add/"])
+def test_no_form_is_wider_than_a_phone(visitor, path):
+    person("administrator")
+    visitor.sign_in("administrator")
+    visitor.page.set_viewport_size({"width": 390, "height": 844})
+    group = Group.objects.get(name="staff")
+    visitor.go("/admin/" + path.replace("/1/", f"/{group.pk}/"))
+    assert visitor.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0

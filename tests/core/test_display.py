@@ -1,8 +1,10 @@
 """How values read."""
 
+from datetime import timedelta
+
 import pytest
 
-from utxoiq_admin.core.display import quantity
+from utxoiq_admin.core.display import quantity, took
 
 
 @pytest.mark.parametrize(
@@ -12,3 +14,15 @@ from utxoiq_admin.core.display import quantity
 )  # fmt: skip
 def test_a_quantity_has_three_digits_and_its_unit(value, unit, text):
     assert quantity(value, unit) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 ms"), (0.0402, "40 ms"), (0.9999, "1.0 s"), (1.24, "1.2 s"), (123, "2 min 3 s")],
+)
+def test_short_work_reads_in_milliseconds(seconds, text):
+    assert took(timedelta(seconds=seconds)) == text
+
+
+def test_work_that_has_not_ended_took_nothing_yet():
+    assert took(None) == "–"

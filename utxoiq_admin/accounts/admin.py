@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
@@ -20,7 +21,8 @@ from utxoiq_admin.accounts.forms import TokenForm
 from utxoiq_admin.accounts.models import ServiceToken
 from utxoiq_admin.accounts.services import token_create, token_revoke
 from utxoiq_admin.core.admin import StrictChangeList
-from utxoiq_admin.core.display import ago, badge, moment, utc
+from utxoiq_admin.accounts.usage import usage_of
+from utxoiq_admin.core.display import ago, badge, facts, moment, utc
 
 TONES = {
     ServiceToken.State.ACTIVE: "ok",
@@ -48,10 +50,16 @@ class ServiceTokenAdmin(ModelAdmin):
     fieldsets = [
         (None, {"fields": ["name", "prefix", "scope_badges", "state_badge"]}),
         ("Life", {"fields": ["created", "created_by", "expires", "last_used", "revoked", "revoked_by"]}),
+        ("Metrics written", {"fields": ["written", "rejections"]}),
     ]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[StrictChangeList]:
         return StrictChangeList
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """One way to save: the page that follows is the only one with the secret."""
+        only = {"show_save_and_add_another": False, "show_save_and_continue": False}
+        return super().add_view(request, form_url, {**only, **(extra_context or {})})
 
     def get_fieldsets(self, request: HttpRequest, obj: ServiceToken | None = None) -> Any:
         return self.fieldsets if obj else self.add_fieldsets
@@ -150,6 +158,18 @@ class ServiceTokenAdmin(ModelAdmin):
     @display(description="Last used", ordering="last_used_at")
     def last_used(self, token: ServiceToken) -> str:
         return moment(token.last_used_at) if token.last_used_at else "never"
+
+    @display(description="Last 24 hours")
+    def written(self, token: ServiceToken) -> SafeString:
+        usage = usage_of(token=token, now=timezone.now())
+        counts = [(name, f"{getattr(usage, name):,} rows") for name in ("accepted", "duplicate", "rejected")]
+        return facts([*counts, ("counted since", moment(usage.since))])
+
+    @display(description="Last reasons for rejection")
+    def rejections(self, token: ServiceToken) -> SafeString | str:
+        """Without it nobody could say why a metric does not show: the reason stands only in an answer long gone."""
+        reasons = usage_of(token=token, now=timezone.now()).reasons
+        return reasons_table(reasons) if reasons else "None: every row that reached us was stored."
 
     @display(description="Revoked")
     def revoked(self, token: ServiceToken) -> str:

@@ -29,6 +29,16 @@ def duration(length: timedelta) -> str:
     return " ".join(parts[:2]) or "0 s"
 
 
+def took(length: timedelta | None) -> str:
+    """How long some work took: "40 ms", "1.2 s", "2 min 3 s"; an en dash while it is not known."""
+    if length is None:
+        return "–"
+    seconds = length.total_seconds()
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if seconds < 60 else duration(length)
+
+
 def ago(moment: datetime | None, now: datetime | None = None) -> str:
     """How long before `now` the moment was: "3 min ago"; "in 3 min" for the future; "never" for None."""
     if moment is None:

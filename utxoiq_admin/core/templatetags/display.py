@@ -13,6 +13,7 @@ register.filter("utc", display.utc)
 register.filter("moment", display.moment)
 register.filter("span", display.span)
 register.filter("duration", display.duration)
+register.filter("took", display.took)
 register.filter("size", display.size_text)
 register.filter("quantity", display.quantity)
 
