@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from backfill.models import BackfillJob
@@ -91,6 +93,16 @@ def test_a_list_costs_the_same_queries_whatever_it_holds(staff, django_assert_nu
     metrics(500)
     with django_assert_num_queries(len(few)):
         staff.get(METRICS)
+
+
+@pytest.mark.parametrize("path", [METRICS, FEEDBACK, JOBS])
+def test_no_address_makes_a_list_count_its_choices(staff, path, django_assert_num_queries):
+    metrics(3)
+    staff.get(path)
+    with CaptureQueriesContext(connection) as plain:
+        staff.get(path)
+    with django_assert_num_queries(len(plain)):
+        assert staff.get(path + "?_facets=1").context["cl"].add_facets is False
 
 
 def test_the_count_is_exact_up_to_the_limit_and_estimated_above(staff, monkeypatch):
