@@ -10,7 +10,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
@@ -18,7 +18,7 @@ from unfold.enums import ActionVariant
 from utxoiq_admin.accounts import people  # noqa: F401  (registers its pages)
 from utxoiq_admin.accounts.filters import TokenStateFilter
 from utxoiq_admin.accounts.forms import TokenForm
-from utxoiq_admin.accounts.models import ServiceToken
+from utxoiq_admin.accounts.models import ServiceToken, TokenRejection
 from utxoiq_admin.accounts.services import token_create, token_revoke
 from utxoiq_admin.core.admin import StrictChangeList
 from utxoiq_admin.accounts.usage import usage_of
@@ -36,6 +36,19 @@ def _day(at: datetime) -> SafeString:
     return format_html('<span title="{} UTC">{} ({})</span>', utc(at), utc(at)[:10], ago(at))
 
 
+def _table(reasons: list[TokenRejection]) -> SafeString | str:
+    if not reasons:
+        return "None: every row that arrived with this token was stored."
+    cells = [
+        (moment(each.last_at), each.field, each.reason, each.about or "–", each.rows) for each in reasons
+    ]
+    row = '<tr><td>{}</td><td>{}</td><td class="grow">{}</td><td>{}</td><td class="num">{}</td></tr>'
+    head = "<th>Last</th><th>Field</th><th>Reason</th><th>Last of</th><th>Rows</th>"
+    return format_html(
+        '<table class="plain"><tr>{}</tr>{}</table>', mark_safe(head), format_html_join("", row, cells)
+    )
+
+
 @admin.register(ServiceToken)
 class ServiceTokenAdmin(ModelAdmin):
     form = TokenForm
@@ -50,7 +63,7 @@ class ServiceTokenAdmin(ModelAdmin):
     fieldsets = [
         (None, {"fields": ["name", "prefix", "scope_badges", "state_badge"]}),
         ("Life", {"fields": ["created", "created_by", "expires", "last_used", "revoked", "revoked_by"]}),
-        ("Metrics written", {"fields": ["written", "rejections"]}),
+        ("Metrics written", {"fields": ["written", "reasons"]}),
     ]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[StrictChangeList]:
@@ -166,10 +179,9 @@ class ServiceTokenAdmin(ModelAdmin):
         return facts([*counts, ("counted since", moment(usage.since))])
 
     @display(description="Last reasons for rejection")
-    def rejections(self, token: ServiceToken) -> SafeString | str:
+    def reasons(self, token: ServiceToken) -> SafeString | str:
         """Without it nobody could say why a metric does not show: the reason stands only in an answer long gone."""
-        reasons = usage_of(token=token, now=timezone.now()).reasons
-        return reasons_table(reasons) if reasons else "None: every row that reached us was stored."
+        return _table(usage_of(token=token, now=timezone.now()).reasons)
 
     @display(description="Revoked")
     def revoked(self, token: ServiceToken) -> str:

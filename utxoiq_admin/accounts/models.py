@@ -109,7 +109,7 @@ class ServiceToken(models.Model):
 class TokenUsage(models.Model):
     """What a token wrote in one hour, in rows; written only by `accounts.usage`, which also forgets old hours."""
 
-    token = models.ForeignKey(ServiceToken, on_delete=models.CASCADE, related_name="usage", db_index=False)
+    token = models.ForeignKey(ServiceToken, on_delete=models.CASCADE, related_name="+", db_index=False)
     hour = models.DateTimeField()
     accepted = models.BigIntegerField(default=0)
     duplicate = models.BigIntegerField(default=0)
@@ -130,9 +130,7 @@ class TokenUsage(models.Model):
 class TokenRejection(models.Model):
     """Why rows of a token were rejected: one row per field and reason, the latest few of them."""
 
-    token = models.ForeignKey(
-        ServiceToken, on_delete=models.CASCADE, related_name="rejections", db_index=False
-    )
+    token = models.ForeignKey(ServiceToken, on_delete=models.CASCADE, related_name="+", db_index=False)
     field = models.CharField(max_length=150)
     reason = models.CharField(max_length=500)
     about = models.CharField(max_length=250)  # the series of the last row, as far as it could be read
