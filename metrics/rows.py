@@ -14,7 +14,6 @@ from pydantic_core import to_json
 
 from metrics.parsing import Fault, Parsed, Rejected, fault_of, rejected
 from metrics.row_ids import uuid7s
-from metrics.schemas import MetricIn
 from utxoiq_admin.core.schemas import JsonObject
 
 AHEAD = timedelta(days=1)  # a clock may be wrong; a chart need not reach into next week for it

@@ -10,7 +10,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
@@ -20,8 +20,8 @@ from utxoiq_admin.accounts.filters import TokenStateFilter
 from utxoiq_admin.accounts.forms import TokenForm
 from utxoiq_admin.accounts.models import ServiceToken, TokenRejection
 from utxoiq_admin.accounts.services import token_create, token_revoke
-from utxoiq_admin.core.admin import StrictChangeList
 from utxoiq_admin.accounts.usage import usage_of
+from utxoiq_admin.core.admin import StrictChangeList
 from utxoiq_admin.core.display import ago, badge, facts, moment, utc
 
 TONES = {
@@ -43,10 +43,10 @@ def _table(reasons: list[TokenRejection]) -> SafeString | str:
         (moment(each.last_at), each.field, each.reason, each.about or "–", each.rows) for each in reasons
     ]
     row = '<tr><td>{}</td><td>{}</td><td class="grow">{}</td><td>{}</td><td class="num">{}</td></tr>'
-    head = "<th>Last</th><th>Field</th><th>Reason</th><th>Last of</th><th>Rows</th>"
-    return format_html(
-        '<table class="plain"><tr>{}</tr>{}</table>', mark_safe(head), format_html_join("", row, cells)
+    head = format_html_join(
+        "", "<th>{}</th>", ((name,) for name in ("Last", "Field", "Reason", "Last of", "Rows"))
     )
+    return format_html('<table class="plain"><tr>{}</tr>{}</table>', head, format_html_join("", row, cells))
 
 
 @admin.register(ServiceToken)
