@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, ClassVar
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from unfold.forms import AuthenticationForm as UnfoldAuthenticationForm
 from unfold.sites import UnfoldAdminSite
 
@@ -28,6 +28,12 @@ class OperationsSite(UnfoldAdminSite):
     index_title = "All tables"
     enable_nav_sidebar = True
     empty_value_display = "–"
+
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
+        """PostgreSQL refuses a NUL character, and Django would pass it on."""
+        if "\0" in request.GET.get("term", ""):
+            return HttpResponseBadRequest("The search has a character that no text here has.")
+        return super().autocomplete_view(request)
 
     def has_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_active and request.user.is_authenticated)

@@ -177,3 +177,17 @@ def test_a_granted_person_may_revoke():
     assert revoke(made) in client.get(change(made)).content.decode()
     client.post(revoke(made))
     assert ServiceToken.objects.get().revoked_by == "staff"
+
+
+@pytest.mark.parametrize("address", [f"{TOKENS}1/change/", f"{TOKENS}nonsense/change/"])
+def test_an_address_that_names_no_token_leads_back(address):
+    assert signed_in("administrator").get(address)["Location"] == "/admin/"
+
+
+def test_nothing_is_revoked_where_no_token_is_named():
+    assert signed_in("administrator").post(f"{TOKENS}nonsense/revoke/").status_code == 404
+
+
+def test_a_search_that_no_text_can_match_is_refused():
+    field = "app_label=auth&model_name=user&field_name=groups"
+    assert signed_in("administrator").get(f"/admin/autocomplete/?{field}&term=a%00b").status_code == 400

@@ -4,8 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -117,8 +116,8 @@ class ServiceTokenAdmin(ModelAdmin):
         return response
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
-        token = ServiceToken.objects.filter(pk=object_id, revoked_at=None).exists() if object_id else False
-        return super().get_actions_detail(request, object_id) if token else []
+        token = self.get_object(request, str(object_id))  # None for what is no id at all
+        return super().get_actions_detail(request, object_id) if token and not token.revoked_at else []
 
     @action(
         description="Revoke…",
@@ -128,7 +127,9 @@ class ServiceTokenAdmin(ModelAdmin):
         variant=ActionVariant.DANGER,
     )
     def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        token = get_object_or_404(ServiceToken, pk=object_id)
+        token = self.get_object(request, object_id)
+        if token is None:
+            raise Http404
         if request.method == "POST":
             return self._revoked(request, token)
         context = {
