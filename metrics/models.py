@@ -5,7 +5,10 @@ from datetime import datetime
 from django.db import models
 from django.db.models import Q
 
+from metrics.rollup_models import LateRow, RollupDay, RollupHour, RollupMark, SealedDay
 from utxoiq_admin.core.defaults import UUID7, DatabaseNow, uuid7
+
+__all__ = ["LateRow", "RollupDay", "RollupHour", "RollupMark", "SealedDay", "SystemMetric"]
 
 
 class SystemMetricQuerySet(models.QuerySet["SystemMetric"]):

@@ -1,0 +1,106 @@
+"""Comparing rollups with the raw rows: TRUNCATE and DROP fire no trigger, and tables are restored from elsewhere."""
+
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from metrics.rollup_sql import SAME, UNSEALED, figures
+from metrics.rollups import day_start, mark, refresh
+from metrics.sealing import prune_late
+
+SAMPLE_DAYS = 3
+SUMS_AGREE = 1e-9  # relative to the sum of sizes: the order of adding is not the same
+
+_ROWS = """(SELECT service_name, metric_type, unit, metric_value, "timestamp",
+    date_bin('1 hour', "timestamp", 'epoch') AS hour
+  FROM system_metrics WHERE "timestamp" >= %(start)s AND "timestamp" < %(end)s) AS m"""
+
+# One statement, so one snapshot: marks, raw rows and rollups of the same moment. EXCEPT and full joins are hashed,
+# whatever the planner thinks of the marks.
+_DIFFERENT = f"""
+WITH raw AS MATERIALIZED ({figures(_ROWS)}),
+kept AS MATERIALIZED (SELECT * FROM metric_rollup_hours WHERE hour >= %(start)s AND hour < %(end)s),
+packed AS MATERIALIZED (
+  SELECT service_name, metric_type, unit, d.day::timestamp AT TIME ZONE 'UTC' + (slot - 1) * interval '1 hour' AS hour,
+         hour_rows[slot] AS rows, hour_totals[slot] AS total, hour_lowest[slot] AS lowest,
+         hour_highest[slot] AS highest
+  FROM metric_rollup_days d CROSS JOIN generate_series(1, 24) AS slot
+  WHERE d.day >= (%(start)s::timestamptz AT TIME ZONE 'UTC')::date
+    AND d.day < (%(end)s::timestamptz AT TIME ZONE 'UTC')::date AND hour_rows[slot] IS NOT NULL),
+different AS (
+  SELECT service_name, metric_type, unit, hour FROM raw FULL JOIN kept USING (service_name, metric_type, unit, hour)
+  WHERE (raw.rows, raw.lowest, raw.highest, raw.last_at, raw.bins, raw.bin_rows) IS DISTINCT FROM
+        (kept.rows, kept.lowest, kept.highest, kept.last_at, kept.bins, kept.bin_rows)
+     OR abs(raw.total / 4 - kept.total / 4) >
+        {SUMS_AGREE} * raw.rows * greatest(abs(raw.lowest / 4), abs(raw.highest / 4)) + 1e-300
+  UNION
+  SELECT service_name, metric_type, unit, hour FROM packed FULL JOIN kept USING (service_name, metric_type, unit, hour)
+  WHERE (packed.rows, packed.total, packed.lowest, packed.highest) IS DISTINCT FROM
+        (kept.rows, kept.total, kept.lowest, kept.highest)
+  EXCEPT SELECT service_name, metric_type, unit, hour FROM metric_rollup_marks)
+SELECT service_name, metric_type, unit, hour, (SELECT rows FROM raw WHERE {SAME.format("raw", "d")}),
+       (SELECT rows FROM kept WHERE {SAME.format("kept", "d")})
+FROM different d WHERE {UNSEALED.format("d")} ORDER BY hour, service_name, metric_type, unit
+"""  # noqa: S608
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A bucket without a mark whose rollup is not what its raw rows say."""
+
+    service_name: str
+    metric_type: str
+    unit: str
+    hour: datetime
+    raw_rows: int | None
+    rollup_rows: int | None
+
+    def __str__(self) -> str:
+        return (
+            f"{self.hour:%Y-%m-%d %H:00} {self.service_name} {self.metric_type} ({self.unit}): "
+            f"{self.raw_rows or 0} rows, the rollup says {self.rollup_rows or 0}"
+        )
+
+
+@dataclass
+class Verified:
+    days: list[date] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
+
+
+def verify_day(day: date) -> list[Difference]:
+    """The buckets of a UTC day that differ from their raw rows; those with a mark or sealed are not looked at."""
+    start = day_start(day)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL work_mem = '64MB'")
+        cursor.execute(_DIFFERENT, {"start": start, "end": start + timedelta(days=1)})
+        return [Difference(*row) for row in cursor.fetchall()]
+
+
+def hot_days(now: datetime) -> list[date]:
+    """The UTC days that raw rows may stand in, oldest first: the hot window, and tomorrow for clocks ahead of ours."""
+    today = now.astimezone(UTC).date()
+    return [today - timedelta(days=n) for n in range(settings.RETENTION_METRICS_DAYS, -2, -1)]
+
+
+def verify(
+    *, now: datetime, sample: int | None = None, repair: bool = False, chance: Any = random
+) -> Verified:
+    """Compare every hot day (or `sample` of them, by chance) with the raw rows; with `repair`, compute what differs."""
+    days = hot_days(now)
+    if sample is not None:
+        days = sorted(chance.sample(days, min(sample, len(days))))
+    done = Verified(days)
+    for day in days:
+        found = verify_day(day)
+        done.differences += found
+        if repair and found:
+            mark([(d.service_name, d.metric_type, d.unit, d.hour) for d in found])
+            refresh()
+    if repair:
+        prune_late()
+    return done

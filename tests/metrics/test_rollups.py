@@ -1,0 +1,252 @@
+"""Rollups answer what SQL over the raw rows answers, at any moment, whoever wrote."""
+
+import threading
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection, connections, transaction
+from django.utils import timezone
+
+from metrics import rollup_verify, rollups
+from metrics.models import RollupDay, RollupHour, SystemMetric
+from metrics.partitions import ensure_months
+from metrics.reading import HOUR, Source
+from tests.metrics.rollup_writers import (
+    END,
+    PARTITION,
+    START,
+    answer,
+    assert_exact,
+    buckets,
+    copy,
+    insert,
+    insert_at_once,
+    other_connection,
+    row,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)
+NOW = END + timedelta(hours=5)
+
+
+@pytest.fixture(autouse=True)
+def november():
+    ensure_months([START.date()])
+
+
+@pytest.fixture
+def other():
+    with other_connection() as conn:
+        yield conn
+        conn.rollback()
+
+
+def hours(n):
+    return START + timedelta(hours=n)
+
+
+@pytest.mark.parametrize("write", [insert, insert_at_once, copy])
+@pytest.mark.parametrize("table", ["system_metrics", PARTITION])
+def test_whatever_writes_is_read_at_once_and_after_a_refresh(other, write, table):
+    write(other, [row(at=hours(1), value=value) for value in (3.0, 1.0, 2.0)], table)
+    assert buckets(answer()) == {}
+    other.commit()
+    assert_exact()
+    assert rollups.refresh().buckets == 1
+    assert (rollups.pending(), RollupHour.objects.count(), RollupDay.objects.count()) == (0, 1, 1)
+    assert_exact()
+
+
+def test_a_writer_that_commits_after_the_refresh_is_not_lost(other):
+    insert(other, [row(at=hours(1))])
+    with other_connection() as early:
+        insert(early, [row(at=hours(1), value=5.0)])
+        early.commit()
+        rollups.refresh()
+        other.commit()
+    assert_exact()
+    rollups.refresh()
+    assert [h.rows for h in RollupHour.objects.all()] == [2]
+    assert_exact()
+
+
+def test_changed_renamed_moved_and_deleted_rows_are_followed(other):
+    for number in range(4):
+        insert(other, [row(at=hours(number), value=float(number))])
+    other.commit()
+    rollups.refresh()
+    for change in (
+        "SET metric_value = 9 WHERE metric_value = 1",
+        "SET service_name = 'b', unit = 'ms' WHERE metric_value = 2",
+        'SET "timestamp" = "timestamp" + interval \'30 hours\' WHERE metric_value = 3',
+    ):
+        other.execute(f"UPDATE system_metrics {change}")
+        other.commit()
+        assert_exact()
+        rollups.refresh()
+        assert_exact()
+    other.execute("DELETE FROM system_metrics")
+    other.commit()
+    assert buckets(answer()) == {}
+    rollups.refresh()
+    assert (RollupHour.objects.count(), RollupDay.objects.count()) == (0, 0)
+
+
+def test_a_statement_leaves_one_mark_a_bucket(other):
+    copy(other, [row(at=hours(n % 2), service=s) for n in range(50) for s in "ab"])
+    other.commit()
+    assert rollups.pending() == 4
+
+
+def test_a_refresh_goes_on_until_nothing_waits_and_stays_in_its_range():
+    with transaction.atomic():
+        insert_at_once(connection.cursor(), [row(at=hours(n)) for n in range(10)])
+    assert rollups.refresh(start=hours(2), end=hours(5), batch=2).buckets == 3
+    assert rollups.pending() == 7
+    assert_exact()
+    done = rollups.refresh(batch=3)
+    assert (done.marks, done.buckets, done.complete, rollups.pending()) == (7, 7, True, 0)
+
+
+def test_a_refresher_waits_for_another_or_leaves_it_the_work(other):
+    insert(other, [row()])
+    other.commit()
+    other.execute("SELECT pg_advisory_xact_lock(%s)", [rollups.LOCK])
+    assert rollups.refresh(wait=False) == rollups.Refreshed(complete=False)
+    other.commit()
+    assert rollups.refresh(wait=False).marks == 1
+
+
+def test_an_older_snapshot_is_refused():
+    with pytest.raises(rollups.SnapshotTooOld), transaction.atomic():
+        connection.cursor().execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        rollups.refresh()
+
+
+def test_two_statements_in_each_of_two_transactions_do_not_deadlock(other):
+    with other_connection() as second:
+        insert(other, [row(service="a")])
+        insert(second, [row(service="b")])
+        insert(other, [row(service="b")])
+        insert(second, [row(service="a")])
+        other.commit()
+        second.commit()
+    assert_exact()
+
+
+def test_refreshers_at_once_come_to_the_same_figures(other):
+    copy(other, [row(at=hours(n)) for n in range(60)])
+    other.commit()
+    errors = []
+
+    def work():
+        try:
+            rollups.refresh(batch=7)
+        except Exception as error:
+            errors.append(error)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    [each.start() for each in threads]
+    [each.join(30) for each in threads]
+    assert (errors, rollups.pending(), RollupHour.objects.count()) == ([], 0, 60)
+    assert_exact()
+
+
+def test_sums_beyond_the_largest_number_stop_nobody(other):
+    insert(other, [row(value=1.7e308) for _ in range(3)] + [row(value=1.0)])
+    other.commit()
+    assert_exact()
+    rollups.refresh()
+    assert_exact()
+    assert answer().series[0].average[0] < 1.7e308
+
+
+def test_a_narrow_range_reads_no_hour_outside(other):
+    insert(other, [row(at=hours(n), value=float(n)) for n in range(48)])
+    other.commit()
+    rollups.refresh()
+    found = answer(start=hours(5), end=hours(29))
+    assert found.series[0].lowest == [float(n) for n in range(5, 29)]
+    assert found.data_to <= hours(29)
+
+
+def test_truncation_is_found_and_mended():
+    insert(connection.cursor().connection, [row(at=hours(n)) for n in range(3)])
+    rollups.refresh()
+    SystemMetric.objects.filter(timestamp=hours(0)).delete()
+    rollups.refresh()
+    connection.cursor().execute(f"TRUNCATE {PARTITION}")
+    found = rollup_verify.verify(now=NOW)
+    assert [(d.hour, d.raw_rows, d.rollup_rows) for d in found.differences] == [
+        (hours(1), None, 1),
+        (hours(2), None, 1),
+    ]
+    rollup_verify.verify(now=NOW, repair=True)
+    assert rollup_verify.verify(now=NOW).differences == []
+    assert RollupHour.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        "UPDATE metric_rollup_hours SET highest = highest + 1",
+        "UPDATE metric_rollup_hours SET total = total * 1.001",
+        "UPDATE metric_rollup_hours SET bin_rows[1] = 7",
+        "UPDATE metric_rollup_days SET hour_lowest[4] = 0",
+        "DELETE FROM metric_rollup_hours",
+        "DELETE FROM metric_rollup_days",
+    ],
+)
+def test_every_wrong_figure_is_found_and_mended(other, spoil):
+    insert(other, [row(at=hours(3), value=v) for v in (4.0, 5.0)])
+    other.commit()
+    rollups.refresh()
+    connection.cursor().execute(spoil)
+    assert [d.hour for d in rollup_verify.verify_day(START.date())] == [hours(3)]
+    rollup_verify.verify(now=NOW, repair=True)
+    assert rollup_verify.verify_day(START.date()) == []
+    assert_exact()
+
+
+def test_what_waits_for_the_refresher_is_no_difference(other):
+    insert(other, [row(at=hours(3))])
+    other.commit()
+    assert rollup_verify.verify(now=NOW).differences == []
+
+
+def test_the_command_refreshes_verifies_and_repairs():
+    now = timezone.now().replace(minute=0, second=0, microsecond=0) - timedelta(days=1)
+    SystemMetric.objects.create(service_name="a", metric_type="cpu", metric_value=1, unit="ms", timestamp=now)
+
+    def said(*args):
+        out = StringIO()
+        call_command("rollups", *args, stdout=out)
+        return out.getvalue()
+
+    assert "took 1 marks, computed 1 buckets" in said()
+    assert "0 buckets differ, 92 days compared" in said("--verify")
+    RollupHour.objects.update(rows=5)
+    with pytest.raises(CommandError, match=r"1 buckets differ.*--repair"):
+        said("--verify")
+    assert "1 rows, the rollup says 5" in said("--verify", "--repair")
+    assert "0 buckets differ, 3 days compared" in said("--verify", "--sample=3")
+
+
+def test_marking_needs_no_right_of_the_writer_and_no_path_of_its_own():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT prosecdef, proconfig FROM pg_proc
+               WHERE proname IN ('system_metrics_changed', 'metric_rollups_mark')"""
+        )
+        assert cursor.fetchall() == [(True, ["search_path=public, pg_temp"])] * 2
+
+
+def test_an_hour_is_read_by_one_statement(other, django_assert_num_queries):
+    insert(other, [row(at=hours(1))])
+    other.commit()
+    with django_assert_num_queries(4):  # BEGIN, its limits, the one statement, COMMIT
+        answer(Source.HOURLY, HOUR)
