@@ -28,12 +28,12 @@ from psycopg.types.json import Jsonb
 from benchmarks.data import SERVICES, TYPES
 from benchmarks.report import Report
 from metrics.ingest_copy import COLUMNS
-from metrics.ingest_copy import TYPES as COLUMN_TYPES
 from utxoiq_admin.accounts.services import token_create
 from utxoiq_admin.stack.locations import free_port
 
 ROWS = 5000
 BATCH = "/api/v1/monitoring/metrics/batch"
+COLUMN_TYPES = ("uuid", "varchar", "varchar", "float8", "varchar", "timestamptz", "jsonb")
 GOAL = 2.0  # times as long as the bare COPY
 
 Batch = list[tuple[Any, ...]]

@@ -6,7 +6,7 @@ that a bad row costs the others time and nothing else.
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 
@@ -50,7 +50,8 @@ class Fault(Exception):
 class Parsed:
     """Rows of the right shape with their places in the list. `compiled`: none of their texts needs a second look."""
 
-    rows: list[tuple[int, MetricIn]]
+    rows: list[MetricIn]
+    places: Sequence[int]
     compiled: bool
     rejected: list[Rejected] = field(default_factory=list)
 
@@ -61,13 +62,15 @@ def parse(body: bytes, *, many: bool) -> Parsed:
     if many and b"\\u0000" not in body:
         try:
             if rows := _LIST.validate_json(body):
-                return Parsed(list(enumerate(rows)), compiled=True)
+                return Parsed(rows, range(len(rows)), compiled=True)
         except ValidationError:
             pass
-    parsed = Parsed([], compiled=False)
+    places: list[int] = []
+    parsed = Parsed([], places, compiled=False)
     for index, item in enumerate(_items(body, many=many)):
         try:
-            parsed.rows.append((index, _row(item)))
+            parsed.rows.append(_row(item))
+            places.append(index)
         except Fault as fault:
             parsed.rejected.append(rejected(index, item, fault))
     return parsed
