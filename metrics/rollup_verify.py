@@ -9,10 +9,11 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from metrics.rollup_sql import SAME, UNSEALED, figures
-from metrics.rollups import day_start, mark, refresh
+from metrics.rollups import day_start, lock, mark, refresh
 from metrics.sealing import prune_late
 
 SAMPLE_DAYS = 3
+EXPIRE_BATCH = 1_000  # days of a series, 24 times as many hours: 0.1 s
 SUMS_AGREE = 1e-9  # relative to the sum of sizes: the order of adding is not the same
 
 _ROWS = """(SELECT service_name, metric_type, unit, metric_value, "timestamp",
@@ -46,6 +47,20 @@ SELECT service_name, metric_type, unit, hour, (SELECT rows FROM raw WHERE {SAME.
        (SELECT rows FROM kept WHERE {SAME.format("kept", "d")})
 FROM different d WHERE {UNSEALED.format("d")} ORDER BY hour, service_name, metric_type, unit
 """  # noqa: S608
+
+
+# A day goes with its hours. Only sealed ones: what has raw rows has its rollup.
+_EXPIRE = """
+WITH days AS (
+  DELETE FROM metric_rollup_days WHERE ctid = ANY(ARRAY(
+    SELECT d.ctid FROM metric_rollup_days d JOIN metric_sealed_days s USING (day) WHERE d.day < %s LIMIT %s))
+  RETURNING service_name, metric_type, unit, day),
+hours AS (
+  DELETE FROM metric_rollup_hours h USING days d
+  WHERE (h.service_name, h.metric_type, h.unit) = (d.service_name, d.metric_type, d.unit)
+    AND h.hour >= d.day::timestamp AT TIME ZONE 'UTC' AND h.hour < (d.day + 1)::timestamp AT TIME ZONE 'UTC')
+SELECT count(*) FROM days
+"""
 
 
 @dataclass(frozen=True)
@@ -104,3 +119,20 @@ def verify(
     if repair:
         prune_late()
     return done
+
+
+def expire(*, now: datetime) -> int:
+    """Remove the rollups of sealed days older than the setting, in bounded batches; how many days of a series."""
+    oldest = now.astimezone(UTC).date() - timedelta(days=settings.ROLLUPS_METRICS_DAYS)
+    removed = 0
+    while batch := _expire_once(oldest):
+        removed += batch
+    return removed
+
+
+@transaction.atomic
+def _expire_once(oldest: date) -> int:
+    lock()
+    with connection.cursor() as cursor:
+        cursor.execute(_EXPIRE, [oldest, EXPIRE_BATCH])
+        return int(cursor.fetchone()[0])

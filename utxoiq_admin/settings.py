@@ -220,6 +220,16 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour="0", minute="10"),
         "options": {"expire_seconds": 3600},
     },
+    "bring rollups up to date": {
+        "task": "metrics.refresh_rollups",
+        "schedule": 5.0,
+        "options": {"expire_seconds": 5},
+    },
+    "compare rollups with their rows": {
+        "task": "metrics.verify_rollups",
+        "schedule": crontab(hour="0", minute="40"),
+        "options": {"expire_seconds": 3600},
+    },
 }
 if EMBEDDED_DATABASE:  # demo data is never loaded anywhere else
     CELERY_BEAT_SCHEDULE["keep demo data alive"] = {
@@ -249,6 +259,9 @@ WHITENOISE_USE_FINDERS = DEBUG
 
 # --- Our own business ---------------------------------------------------------------------------------------
 RETENTION_METRICS_DAYS = env.int("RETENTION_METRICS_DAYS", default=90)
+ROLLUPS_METRICS_DAYS = env.int(
+    "ROLLUPS_METRICS_DAYS", default=730
+)  # hourly and daily figures outlive the rows
 RETENTION_FEEDBACK_DAYS = env.int("RETENTION_FEEDBACK_DAYS", default=730)
 RETENTION_JOBS_DAYS = env.int("RETENTION_JOBS_DAYS", default=180)
 FLAG_THRESHOLD = env.int("FLAG_THRESHOLD", default=3)
