@@ -28,6 +28,7 @@ from psycopg.types.json import Jsonb
 from benchmarks.data import SERVICES, TYPES
 from benchmarks.report import Report
 from metrics.ingest_copy import COLUMNS
+from metrics.row_ids import uuid7s
 from utxoiq_admin.accounts.services import token_create
 from utxoiq_admin.stack.locations import free_port
 
@@ -47,10 +48,10 @@ def measure(report: Report, *, requests: int, connections: int, turns: int) -> N
         for named, words in ((True, "id and timestamp sent"), (False, "no id")):
             ours, bare = [], []
             for _ in range(turns):
-                bodies = [_body(_rows(), named=named) for _ in range(requests)]
+                bodies = [_body(_rows(named=named), named=named) for _ in range(requests)]
                 ours.append(_timed(bodies, connections, lambda work: _post(port, secret, work)))
                 with _without_triggers():
-                    bare.append(_timed([_rows() for _ in range(requests)], connections, _copy))
+                    bare.append(_timed([_rows(named=named) for _ in range(requests)], connections, _copy))
             _report(report, words, min(ours) / requests, min(bare) / requests, connections)
 
 
@@ -62,12 +63,13 @@ def _report(report: Report, words: str, ours: float, bare: float, connections: i
     report.add(f"ingest of {ROWS:,} rows, {words} (limit: 2 x bare COPY)", ours * 1000, bare * 1000 * GOAL)
 
 
-def _rows() -> Batch:
-    """One row of each series a minute, the newest minutes."""
+def _rows(*, named: bool) -> Batch:
+    """One row of each series a minute, the newest minutes; ids are random, or not `named`, those we would make."""
+    ids = [uuid.uuid4() for _ in range(ROWS)] if named else uuid7s(ROWS)
     now = datetime.now(UTC).replace(second=0, microsecond=0)
     return [
         (
-            uuid.uuid4(),
+            ids[place],
             f"service-{place % SERVICES + 1:02}",
             f"type-{place // SERVICES % TYPES + 1:02}",
             place * 0.37,

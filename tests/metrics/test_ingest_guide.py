@@ -78,9 +78,8 @@ def test_the_python_example_waits_as_it_is_told_and_gives_up_what_cannot_be_repe
     monkeypatch.setattr(python["urllib"].request, "urlopen", answer)
     with pytest.raises(RuntimeError):
         python["send"]("http://nowhere", "", [])
-    assert [
-        shortest <= wait <= 2 * shortest for shortest, wait in zip((5, 2, 5), python["waits"], strict=True)
-    ]
+    assert len(waits) == 3
+    assert all(shortest <= wait <= 2 * shortest for shortest, wait in zip((5, 2, 5), waits, strict=True))
 
 
 def error(status, retry_after=None):
