@@ -1,13 +1,13 @@
 """Write metrics over HTTP; reading them is in `api_read`."""
 
 from dataclasses import asdict
-from importlib.util import find_spec
 from typing import Any
 
 from django.utils import timezone
 from ninja import Router
 from ninja.responses import Status
 
+from metrics import api_read
 from metrics.bodies import BatchRefused
 from metrics.ingest import Receipt, metrics_receive
 from metrics.schemas import ReceiptOut, RefusedOut, request_body
@@ -63,5 +63,4 @@ def _refused(receipt: Receipt, *, many: bool) -> dict[str, Any]:
     return {**asdict(receipt), "errors": [asdict(each) for each in faults]}
 
 
-if find_spec("metrics.api_read"):
-    router.add_router("", "metrics.api_read.router")
+api_read.add_to(router)

@@ -1,11 +1,13 @@
 """Table `system_metrics`, partitioned by month. Django sees one table whose key is `id`."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import models
 from django.db.models import Q
 
 from metrics.rollup_models import LateRow, RollupDay, RollupHour, RollupMark, SealedDay
+from utxoiq_admin.core.cursors import Page, page
 from utxoiq_admin.core.defaults import UUID7, DatabaseNow, uuid7
 
 __all__ = ["LateRow", "RollupDay", "RollupHour", "RollupMark", "SealedDay", "SystemMetric"]
@@ -15,6 +17,24 @@ class SystemMetricQuerySet(models.QuerySet["SystemMetric"]):
     def between(self, start: datetime, end: datetime) -> "SystemMetricQuerySet":
         """Rows with start <= timestamp < end: the bounds are what lets PostgreSQL skip partitions."""
         return self.filter(timestamp__gte=start, timestamp__lt=end)
+
+    def page_of(
+        self,
+        *,
+        services: Sequence[str],
+        types: Sequence[str],
+        start: datetime,
+        end: datetime,
+        cursor: str | None,
+        size: int,
+    ) -> "Page[SystemMetric]":
+        """The `size` newest rows of the range beyond the cursor; no names mean all. Raises cursors.InvalidCursor."""
+        found = self.between(start, end)
+        if services:
+            found = found.filter(service_name__in=services)
+        if types:
+            found = found.filter(metric_type__in=types)
+        return page(found, order=("-timestamp", "-id"), cursor=cursor, size=size)
 
 
 class SystemMetric(models.Model):

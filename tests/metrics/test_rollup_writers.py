@@ -42,6 +42,7 @@ from tests.metrics.rollup_writers import (
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.stress]
 STRESS = os.environ.get("STRESS") == "1"
 RUNS, SECONDS, WRITERS = (200, 60, 16) if STRESS else (25, 4, 8)
+TABLES = ("system_metrics", PARTITION)
 OPEN = START + timedelta(days=1)  # the first day is sealed at some moment, the others stay open
 
 
@@ -89,11 +90,12 @@ class Run:
             row(pick(SERVICES), pick(TYPES), pick(VALUES), pick(UNITS), self.moment())
             for _ in range(self.chance.randint(1, 12))
         ]
-        pick((insert, insert_at_once, copy))(writer, rows, pick(("system_metrics", PARTITION)))
+        pick((insert, insert_at_once, copy))(writer, rows, pick(TABLES))
 
     def some(self) -> str:
         """Some rows of the days that stay open."""
-        return f"\"timestamp\" >= '{OPEN}' AND ('x' || substr(md5(id::text), 1, 2))::bit(8)::int < {self.chance.randrange(256)}"
+        share = self.chance.randrange(256)
+        return f"\"timestamp\" >= '{OPEN}' AND ('x' || substr(md5(id::text), 1, 2))::bit(8)::int < {share}"
 
     def change(self, writer) -> None:
         shift = self.chance.randrange(0, DAY)
@@ -106,7 +108,7 @@ class Run:
                 f"\"timestamp\" = least(\"timestamp\" + interval '{shift} s', '{END - timedelta(seconds=1)}')",
             )
         )
-        table = self.chance.choice(("system_metrics", PARTITION))
+        table = self.chance.choice(TABLES)
         writer.execute(f"UPDATE {table} SET {what} WHERE {self.some()}")
 
     def remove(self, writer) -> None:
@@ -165,6 +167,11 @@ def test_every_bucket_is_exact_at_every_step(seed):
                 cursor.execute(f"TRUNCATE {model._meta.db_table}")
 
 
+def some_row(chance: random.Random) -> tuple:
+    at = START + timedelta(seconds=chance.randrange(2 * HOUR))
+    return row(f"s{chance.randrange(5)}", "cpu", chance.random(), "ms", at)
+
+
 def test_many_writers_at_once_lose_nothing_and_wait_for_nobody():
     """Each transaction has several statements over the same series; a refresher runs all the while."""
     end = time.monotonic() + SECONDS
@@ -177,19 +184,8 @@ def test_many_writers_at_once_lose_nothing_and_wait_for_nobody():
             try:
                 while time.monotonic() < end:
                     for _ in range(3):
-                        rows = [
-                            row(
-                                f"s{chance.randrange(5)}",
-                                "cpu",
-                                chance.random(),
-                                "ms",
-                                START + timedelta(seconds=chance.randrange(7200)),
-                            )
-                            for _ in range(20)
-                        ]
-                        chance.choice((insert_at_once, copy))(
-                            conn, rows, chance.choice(("system_metrics", PARTITION))
-                        )
+                        rows = [some_row(chance) for _ in range(20)]
+                        chance.choice((insert_at_once, copy))(conn, rows, chance.choice(TABLES))
                     conn.commit()
                     count += 60
             except BaseException as error:
