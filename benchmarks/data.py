@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from django.db import connection
 
+from metrics import rollups
+
 SERVICES, TYPES = 20, 10
 SERIES = SERVICES * TYPES
 
@@ -18,7 +20,7 @@ FROM generate_series(%s::timestamptz, %s::timestamptz - interval '1 second', int
 
 
 def build_metrics(rows: int) -> int:
-    """Fill system_metrics with about `rows` rows, oldest day first, and VACUUM ANALYZE it; the rows made."""
+    """Fill system_metrics with about `rows` rows, oldest day first, bring the rollups up to date; the rows made."""
     end = datetime.now(UTC).replace(second=0, microsecond=0)
     start = end - timedelta(minutes=rows // SERIES)
     with connection.cursor() as cursor:
@@ -26,6 +28,7 @@ def build_metrics(rows: int) -> int:
             until = min(end, start + timedelta(days=1))
             cursor.execute(_DAY, [start, until, SERVICES, TYPES])
             start = until
-        cursor.execute("VACUUM (ANALYZE) system_metrics")
+            rollups.refresh()
+        cursor.execute("VACUUM (ANALYZE) system_metrics, metric_rollup_hours, metric_rollup_days")
         cursor.execute("SELECT count(*) FROM system_metrics")
         return int(cursor.fetchone()[0])

@@ -1,17 +1,20 @@
-"""Data for the charts: per bucket the average, lowest and highest value of the raw rows, and honest gaps.
+"""Data for the charts: per bucket the average, lowest and highest value, and honest gaps.
+
+Long ranges are read from the hourly rollups, which are exact (`reading`), in whole buckets; short ones from raw rows.
 
 An empty bucket is a gap only where rows are missing: a bucket that is empty because rows come every five minutes, or
 a second late, is no gap. So the silence between two rows is held against the usual distance of those around it.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from statistics import median
 from typing import Any
 
 from django.db import connection, transaction
 
+from metrics.reading import HOUR, Request, Source, read
 from utxoiq_admin.core.time_range import TimeRange
 
 # Longest range -> bucket: at most some 1,500 points, about one for each pixel that a chart is wide.
@@ -87,6 +90,7 @@ class ChartData:
     rows: int
     data_to: datetime | None
     unfinished: bool
+    source: Source
 
     def as_json(self) -> dict[str, Any]:
         """Columns ready for uPlot."""
@@ -101,7 +105,7 @@ class ChartData:
             "rows": self.rows,
             "data_to": self.data_to.timestamp() if self.data_to else None,
             "unfinished": self.unfinished,
-            "source": "raw rows",
+            "source": self.source.value,
         }
 
 
@@ -122,7 +126,13 @@ def chart_data(*, service: str, metric_type: str, chosen: TimeRange, now: dateti
     first = int(chosen.start.timestamp() // step) * step
     last = int((chosen.end.timestamp() - 1e-6) // step) * step
     times = list(range(first, last + 1, step))
-    found = _read(service, metric_type, chosen, step, first)
+    source = Source.HOURLY if step >= HOUR else Source.RAW
+    data_to: datetime | None
+    if source == Source.RAW:
+        found = _read(service, metric_type, chosen, step, first)
+        data_to = max((buckets[-1].last for buckets in found.values()), default=None)
+    else:
+        found, data_to = _read_hours(Request((service,), (metric_type,), first, last + step, step, source))
     return ChartData(
         service=service,
         type=metric_type,
@@ -132,8 +142,9 @@ def chart_data(*, service: str, metric_type: str, chosen: TimeRange, now: dateti
         times=times,
         series=[_series(unit, buckets, len(times)) for unit, buckets in found.items()],
         rows=sum(bucket.rows for buckets in found.values() for bucket in buckets),
-        data_to=max((buckets[-1].last for buckets in found.values()), default=None),
+        data_to=data_to,
         unfinished=last + step > now.timestamp(),
+        source=source,
     )
 
 
@@ -155,6 +166,21 @@ def _read(
         for unit, bucket, *figures in cursor.fetchall():
             found.setdefault(unit, []).append(Bucket((bucket - first) // step, *figures))
     return found
+
+
+def _read_hours(request: Request) -> tuple[dict[str, list[Bucket]], datetime | None]:
+    """The same from the rollups, and the newest row's time; a bucket's rows count as spread over all of it."""
+    answer = read(request)
+    bounds = [datetime.fromtimestamp(at, UTC) for at in (*request.times, request.end)]
+    found: dict[str, list[Bucket]] = {}
+    for one in answer.series:
+        columns = zip(one.average, one.lowest, one.highest, one.rows, strict=True)
+        found[one.unit] = [
+            Bucket(place, average, lowest, highest, rows, bounds[place], bounds[place + 1])
+            for place, (average, lowest, highest, rows) in enumerate(columns)
+            if rows is not None and average is not None and lowest is not None and highest is not None
+        ]
+    return found, answer.data_to
 
 
 def _series(unit: str, buckets: list[Bucket], length: int) -> Series:

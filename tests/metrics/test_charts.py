@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from metrics import rollups
 from metrics.charts import RangeTooLong, chart_data, step_for
 from metrics.models import SystemMetric
 from metrics.partitions import ensure_months
@@ -164,3 +165,24 @@ def test_the_data_view_answers_columns_and_its_source():
         "raw rows",
         (NOON + timedelta(minutes=2)).timestamp(),
     )
+
+
+@pytest.mark.parametrize("refreshed", [False, True])
+def test_a_month_is_read_from_hours_with_exact_extremes_and_gaps(refreshed):
+    write([(0, 1.0), (30, 9.0), (59, 2.0), (60, 3.0), (240, 4.0), (300, 4.0)])
+    if refreshed:
+        rollups.refresh()
+    data = chart(-20 * 24 * 60, 6 * 60)
+    one = data.series[0]
+    hours = slice(20 * 24, None)
+    assert (data.step, data.source.value, data.rows, data.data_to) == (
+        3600,
+        "hourly",
+        6,
+        NOON + timedelta(hours=5),
+    )
+    assert (one.avg[hours], one.max[hours]) == (
+        [4.0, 3.0, None, None, 4.0, 4.0],
+        [9.0, 3.0, None, None, 4.0, 4.0],
+    )
+    assert one.between == []

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from backfill.models import BackfillJob
-from metrics import partitions
+from metrics import partitions, rollups
 from utxoiq_admin.demo import insights, storage, voices
 from utxoiq_admin.demo.jobs import jobs_at
 from utxoiq_admin.demo.models import DemoState
@@ -57,6 +57,7 @@ def load_demo(
         state = _slice(token)
         if report:
             report(state)
+    rollups.refresh()
     storage.analyze()
     return state
 
