@@ -37,6 +37,7 @@ def raised(cause: Exception, kind: type[Exception] = OperationalError) -> Except
         (raised(errors.TooManyConnections("too many clients")), outage.UNREACHABLE),
         (raised(psycopg.InterfaceError("connection already closed"), InterfaceError), outage.UNREACHABLE),
         (raised(PoolTimeout("couldn't get a connection")), outage.UNREACHABLE),
+        (raised(errors.DiskFull("could not extend file")), outage.DISK_FULL),
         (raised(errors.LockNotAvailable("lock timeout")), outage.CONFLICT),
         (raised(errors.DeadlockDetected("deadlock")), outage.CONFLICT),
         (raised(errors.QueryCanceled("statement timeout")), outage.TOO_MUCH),

@@ -56,6 +56,12 @@ CONFLICT = Outage(
     "Another operation held the same rows for too long, so this one was given up and nothing of it was stored.",
     "Repeat the request.",
 )
+DISK_FULL = Outage(
+    503,
+    "database",
+    "The database's disk is full: what is there can be read, and nothing can be stored.",
+    "Make room on the disk of PostgreSQL. Nothing of this request was stored.",
+)
 TOO_MUCH = Outage(
     400,
     "time limit",
@@ -73,6 +79,7 @@ UNKNOWN_WRITE = "Whether this request was stored is not known: repeat it."
 
 # SQLSTATEs (PostgreSQL's appendix A): cancelled by a time limit; lock not available, deadlock, serialization.
 CANCELLED = "57014"
+NO_ROOM = "53100"
 CONFLICTS = {"55P03", "40P01", "40001"}
 # No SQLSTATE at all means that the connection itself failed; 08 connection, 53 resources, 57P shutting down.
 UNREACHABLE_CLASSES = ("08", "53", "57P")
@@ -86,6 +93,8 @@ def diagnose(error: BaseException | None, *, writes: bool = False) -> Outage | N
     if isinstance(cause, PoolTimeout):
         return BUSY if settings.WEB_THREADS > settings.DB_POOL_MAX_SIZE else UNREACHABLE
     state = getattr(cause, "sqlstate", None)
+    if state == NO_ROOM:
+        return DISK_FULL
     if state is None or state.startswith(UNREACHABLE_CLASSES):
         return UNREACHABLE
     if state == CANCELLED:

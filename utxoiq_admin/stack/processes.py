@@ -6,6 +6,7 @@ through the Popen that started them, whose pid the kernel cannot hand out again 
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 PR_SET_PDEATHSIG = 1
 LOG_BYTES = 20_000_000  # a log longer than this is moved to `.1`, at start and while it grows
 TAIL_LINES = 15
+LEAST_FREE = 32 * 2**20  # PostgreSQL cannot even start without room for a file of its log, 16 MiB
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
@@ -153,7 +155,7 @@ class Child:
             if code is not None and code < 0
             else f"ended with code {code}"
         )
-        return f"{self.name} {how}. Its log ({self.log}) ends with:\n{indent(self.tail())}"
+        return f"{self.name} {how}. Its log ({self.log}) ends with:\n{indent(self.tail())}{full(self.log.parent)}"
 
     def tail(self) -> str:
         """The last lines that this run of it wrote."""
@@ -162,6 +164,16 @@ class Child:
 
 def may_end(_child: Child) -> None:
     """For `Child.on_exit`: its end is expected."""
+
+
+def full(folder: Path) -> str:
+    """A line that says so when the folder's disk has no room: a log cannot, it had none either."""
+    free = shutil.disk_usage(folder).free
+    if free >= LEAST_FREE:
+        return ""
+    return (
+        f"\nThe disk of {folder} has {free // 2**20} MiB left. Make room, or choose another with --data-dir."
+    )
 
 
 def indent(text: str) -> str:
