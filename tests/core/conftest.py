@@ -4,6 +4,7 @@ import os
 import secrets
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,10 +33,28 @@ def until(condition: Callable[[], Any], seconds: float = 10.0) -> float:
 
 
 @pytest.fixture
-def own_valkey(private_valkey: Breakable, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Breakable:
+def fresh_breaker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A closed breaker of this test alone, which ends with it.
+
+    One that outlived its test would change generations in the cache of the tests that follow.
+    """
+    ended = threading.Event()
+
+    def restore() -> None:
+        if not ended.is_set():
+            cache._restore()
+
+    breaker = Breaker("cache", restore, interval=0.1)
+    monkeypatch.setattr(cache, "breaker", breaker)
+    yield
+    ended.set()
+    until(lambda: breaker.closed)
+
+
+@pytest.fixture
+def own_valkey(private_valkey: Breakable, settings: Any, fresh_breaker: None) -> Breakable:
     """The cache of this process on a Valkey that the test may break, with a breaker of its own."""
     settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": private_valkey.url}}
-    monkeypatch.setattr(cache, "breaker", Breaker("cache", cache._restore, interval=0.1))
     return private_valkey
 
 
@@ -43,11 +62,6 @@ def own_valkey(private_valkey: Breakable, settings: Any, monkeypatch: pytest.Mon
 def own_cache(settings: Any, fresh_breaker: None) -> None:
     """A cache of this test alone, on the Valkey of all tests."""
     settings.CACHES = {"default": {**settings.CACHES["default"], "KEY_PREFIX": secrets.token_hex(8)}}
-
-
-@pytest.fixture
-def fresh_breaker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "breaker", Breaker("cache", cache._restore, interval=0.1))
 
 
 @pytest.fixture(scope="session")

@@ -110,6 +110,19 @@ def test_both_are_heard(platform: Platform) -> None:
     until(lambda: max(platform.age("worker"), platform.age("beat")) < 12, 20)
 
 
+def test_beat_ends_at_once_also_in_the_middle_of_a_statement(platform: Platform) -> None:
+    beat = ["--app=utxoiq_admin", "beat", "--pidfile=", "--loglevel=INFO"]
+    environment = {"DATABASE_URL": platform.postgres.url, "REDIS_URL": platform.valkey.url}
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%celery_beat%%'"
+    with psycopg.connect(platform.postgres.url) as other:
+        other.execute("LOCK TABLE django_celery_beat_periodictask, django_celery_beat_periodictasks")
+        with running(beat, module="celery", log=platform.logs / "ended.log", **environment) as process:
+            # The platform's own beat waits too.
+            until(lambda: platform.sql(waiting) == [(2,)], 30)
+            process.terminate()
+            process.wait(5)
+
+
 def test_a_periodic_message_that_nobody_took_in_time_expires(platform: Platform) -> None:
     found = dict(platform.sql("SELECT task, expire_seconds FROM django_celery_beat_periodictask"))
     assert (found["core.tick"], found["monitoring.measure"]) == (50, 50)
