@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=40, help="requests measured per page")
     parser.add_argument("--ingest-requests", type=int, default=40, help="batches of 5,000 rows a turn")
     parser.add_argument("--connections", type=int, default=4, help="connections that write at once")
-    parser.add_argument("--only", choices=["lists", "ingest"], help="measure nothing else")
+    parser.add_argument("--only", choices=["lists", "charts", "ingest"], help="measure nothing else")
     options = parser.parse_args()
 
     from tests import servers
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
     from django.core.management import call_command
     from django.test.utils import setup_test_environment
 
-    from benchmarks import data, ingest, lists
+    from benchmarks import charts, data, ingest, lists
     from benchmarks.report import Report
 
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
@@ -48,9 +48,11 @@ def run(options: argparse.Namespace) -> None:
     rows = data.build_metrics(options.metrics)
     print(f"built {rows:,} metrics in {time.monotonic() - begun:.0f} s", flush=True)
     report = Report()
-    if options.only != "ingest":
+    if options.only in (None, "lists"):
         lists.measure(report, repeat=options.repeat)
-    if options.only != "lists":
+    if options.only in (None, "charts"):
+        charts.measure(report, repeat=options.repeat)
+    if options.only in (None, "ingest"):
         ingest.measure(report, requests=options.ingest_requests, connections=options.connections, turns=3)
     report.print()
 
