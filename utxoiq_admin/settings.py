@@ -258,7 +258,19 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = DEBUG
 # Gzip alone: Brotli at its highest level took 40 s of the first start for a few per cent, most of it for maps that only
 # a debugger reads.
-WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ["map", "woff", "woff2", "png", "jpg", "jpeg", "gif", "webp", "ico", "gz", "br"]
+WHITENOISE_SKIP_COMPRESS_EXTENSIONS = [
+    "map",
+    "woff",
+    "woff2",
+    "png",
+    "jpg",
+    "jpeg",
+    "gif",
+    "webp",
+    "ico",
+    "gz",
+    "br",
+]
 
 # --- Our own business ---------------------------------------------------------------------------------------
 RETENTION_METRICS_DAYS = env.int("RETENTION_METRICS_DAYS", default=90)
