@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
@@ -60,6 +61,7 @@ class HomePage(Page):
             "problems": problems,
             "fine": [check for check in checks if check.level == Level.OK],
             "not_set_up": NOT_SET_UP,
+            "flag_threshold": settings.FLAG_THRESHOLD,
             "service_rows": [_service_row(row) for row in services if not row.gone],
             "gone": [row.service for row in services if row.gone],
             "columns": [name.replace("_", " ") for name in MAIN],
