@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from django.db import connection, models
 from django.db.models import F, Q
+from django.db.models.functions import Coalesce, Greatest
 
 from utxoiq_admin.core.defaults import UUID7, DatabaseNow, uuid7
 
@@ -22,6 +23,16 @@ class BackfillJobQuerySet(models.QuerySet["BackfillJob"]):
         return self.filter(status=BackfillJob.Status.RUNNING, estimated_completion__lt=moment).order_by(
             "estimated_completion"
         )
+
+    def running(self) -> "BackfillJobQuerySet":
+        """Jobs under way, newest first."""
+        return self.filter(status=BackfillJob.Status.RUNNING)
+
+    def touching(self, start: datetime, end: datetime) -> "BackfillJobQuerySet":
+        """Jobs that started or ended in [start, end), the latest event first."""
+        return self.filter(
+            Q(started_at__gte=start, started_at__lt=end) | Q(completed_at__gte=start, completed_at__lt=end)
+        ).order_by(Greatest("started_at", Coalesce("completed_at", "started_at")).desc(), "-id")
 
     def found(self, queryset: "models.QuerySet[BackfillJob]", text: str) -> "models.QuerySet[BackfillJob]":
         """Of `queryset`, the job with this id, or the jobs created by exactly this name."""

@@ -17,7 +17,8 @@ class PlatformConfig(AppConfig):
     label = "platform"
 
     def ready(self) -> None:
-        from utxoiq_admin import checks  # noqa: F401  (registers them)
+        from utxoiq_admin import annotations, checks  # noqa: F401  (checks registers itself)
         from utxoiq_admin.roles import sync_roles
 
+        annotations.register_all()
         post_migrate.connect(sync_roles, sender=self, dispatch_uid="utxoiq_admin.roles")

@@ -17,6 +17,7 @@ STAFF = [
     "core.view_taskrun",
     "core.view_lease",
     "core.view_heartbeat",
+    "core.view_heartbeatgap",
 ]
 # Nobody here may touch people, groups or tokens: only an administrator, or whom an administrator grants it.
 ROLES: dict[str, list[str]] = {

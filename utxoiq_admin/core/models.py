@@ -145,3 +145,27 @@ class Heartbeat(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}, last heard {self.at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+class HeartbeatGap(models.Model):
+    """A silence of more than 45 s between two heartbeats of one name; a trigger of `core_heartbeats` writes it."""
+
+    id = models.BigAutoField(primary_key=True)
+    name = models.CharField(max_length=50)
+    heard_until = models.DateTimeField()
+    heard_again = models.DateTimeField()
+
+    class Meta:
+        db_table = "core_heartbeat_gaps"
+        # Which silences a chart's range overlaps.
+        indexes = [models.Index(fields=["heard_again"], name="idx_heartbeat_gaps_again")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(heard_again__gt=F("heard_until")), name="chk_heartbeat_gap_order"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name} not heard {self.heard_until:%Y-%m-%d %H:%M:%S} to {self.heard_again:%H:%M:%S} UTC"
+        )

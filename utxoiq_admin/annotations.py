@@ -1,0 +1,72 @@
+"""The joint between the charts and those who know what happened: what each app has to say about a range of time.
+
+A further app joins with one line in `PROVIDERS`: retention with its runs and with what its manifests say is in the
+archive (`Cause.ARCHIVED`), alerts with their beginnings and ends.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.urls import reverse
+
+from backfill.models import BackfillJob
+from metrics import annotations
+from metrics.annotations import Cause, Level, Mark, May, Reason
+from utxoiq_admin.core.display import duration
+from utxoiq_admin.core.standstill import standstills
+
+
+class Jobs:
+    """Backfill jobs that started, finished or failed."""
+
+    def marks(self, start: datetime, end: datetime, *, may: May, limit: int) -> Sequence[Mark]:
+        if not may("backfill.view_backfilljob"):
+            return []
+        found = [
+            mark
+            for job in BackfillJob.objects.touching(start, end)[:limit]
+            for mark in _of_job(job)
+            if start <= mark.at < end
+        ]
+        return sorted(found, key=lambda mark: mark.at)[-limit:]
+
+    def reasons(self, start: datetime, end: datetime, *, now: datetime) -> Sequence[Reason]:
+        return []
+
+
+def _of_job(job: BackfillJob) -> list[Mark]:
+    url = reverse("admin:backfill_backfilljob_change", args=[job.pk])
+    marks = [Mark(job.started_at, "job_started", f"job {job} started", url)]
+    if job.completed_at and job.status == BackfillJob.Status.FAILED:
+        reason = next(iter((job.error_message or "").strip().splitlines()), "no reason given")[:120]
+        marks.append(Mark(job.completed_at, "job_failed", f"job {job} failed: {reason}", url, Level.BAD))
+    elif job.completed_at and job.status == BackfillJob.Status.COMPLETED:
+        marks.append(Mark(job.completed_at, "job_finished", f"job {job} finished", url, Level.OK))
+    return marks
+
+
+class Ingest:
+    """Whether this application could take anything in: its own heartbeats."""
+
+    def marks(self, start: datetime, end: datetime, *, may: May, limit: int) -> Sequence[Mark]:
+        return []
+
+    def reasons(self, start: datetime, end: datetime, *, now: datetime) -> Sequence[Reason]:
+        return [
+            Reason(
+                since,
+                until,
+                Cause.NOT_INGESTING,
+                f"this application, or its database, was not running for {duration(until - since)}: "
+                "nothing was taken in",
+            )
+            for since, until in standstills(start, end, now=now)
+        ]
+
+
+PROVIDERS: dict[str, annotations.Provider] = {"jobs": Jobs(), "ingest": Ingest()}
+
+
+def register_all() -> None:
+    for name, provider in PROVIDERS.items():
+        annotations.register(name, provider)
