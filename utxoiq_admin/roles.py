@@ -7,6 +7,9 @@ from django.apps import apps as global_apps
 STAFF = [
     "backfill.view_backfilljob",
     "feedback.view_insightfeedback",
+    "feedback.view_figurechange",
+    "feedback.view_insightfigures",
+    "feedback.view_insightflag",
     "feedback.view_insighttext",
     "metrics.view_systemmetric",
     "metrics.view_rollupmark",

@@ -225,6 +225,16 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 5.0,
         "options": {"expire_seconds": 5},
     },
+    "add changes to the figures of insights": {
+        "task": "feedback.refresh_figures",
+        "schedule": 5.0,
+        "options": {"expire_seconds": 5},
+    },
+    "compare figures of insights with their rows": {
+        "task": "feedback.verify_figures",
+        "schedule": crontab(hour="0", minute="50"),
+        "options": {"expire_seconds": 3600},
+    },
     "compare rollups with their rows": {
         "task": "metrics.verify_rollups",
         "schedule": crontab(hour="0", minute="40"),

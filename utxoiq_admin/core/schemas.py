@@ -37,7 +37,8 @@ def _storable_json(value: Any) -> Any:
 
 
 # For schemas and parameters: text, and a JSON object, that can be stored.
-Text = Annotated[str, AfterValidator(_storable_text)]
+Storable = AfterValidator(_storable_text)  # after limits of length, so that theirs are the first to be told
+Text = Annotated[str, Storable]
 JsonObject = Annotated[dict[str, Any], AfterValidator(_storable_json)]
 
 

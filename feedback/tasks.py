@@ -1,0 +1,19 @@
+"""Celery's doors to the services of `feedback`."""
+
+from celery import shared_task
+
+from feedback import figures, figures_verify
+from utxoiq_admin.core.task_runs import recorded
+
+
+@shared_task(name="feedback.refresh_figures")
+def refresh_figures() -> None:
+    """Every 5 s: changes are added to the figures. Readers add what is left, so nothing is wrong if it is late."""
+    figures.refresh()
+
+
+@recorded("feedback.verify_figures")
+def verify_figures() -> str:
+    """Nightly: some insights by chance are counted from their rows, and mended if their figures differ."""
+    found = figures_verify.verify(sample=figures_verify.SAMPLE)
+    return f"{found.differed} of {found.checked} insights differed and were mended"
