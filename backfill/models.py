@@ -4,24 +4,24 @@ import uuid
 from datetime import datetime, timedelta
 
 from django.db import connection, models
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce, Greatest
 
+from backfill.tracking_models import JobEvent, JobWork, LedgerEntry, LedgerFold, Sample
 from utxoiq_admin.core.defaults import UUID7, DatabaseNow, uuid7
+
+__all__ = ["BackfillJob", "JobEvent", "JobWork", "LedgerEntry", "LedgerFold", "Sample"]
 
 
 class BackfillJobQuerySet(models.QuerySet["BackfillJob"]):
-    def failed_since(self, moment: datetime) -> "BackfillJobQuerySet":
-        """Jobs that failed after `moment` (by `completed_at`, else by their start), newest first."""
-        return self.filter(
-            Q(completed_at__gte=moment) | Q(completed_at=None, started_at__gte=moment),
-            status=BackfillJob.Status.FAILED,
-        ).order_by("-started_at")
-
-    def overdue(self, moment: datetime) -> "BackfillJobQuerySet":
-        """Running jobs whose own estimate of their end is before `moment`, the latest first."""
-        return self.filter(status=BackfillJob.Status.RUNNING, estimated_completion__lt=moment).order_by(
-            "estimated_completion"
+    def failed_since(self, moment: datetime, *, cancelled: bool) -> "BackfillJobQuerySet":
+        """Jobs that failed after `moment`, or were cancelled, by when that happened, newest first; with `ended_at`."""
+        ended = JobWork.objects.filter(ended_at__gte=moment, cancelled_at__isnull=not cancelled)
+        work = JobWork.objects.filter(job_id=OuterRef("pk"))
+        return (
+            self.filter(status=BackfillJob.Status.FAILED, pk__in=ended.values("pk"))
+            .annotate(ended_at=Subquery(work.values("ended_at")))
+            .order_by("-ended_at", "-pk")
         )
 
     def running(self) -> "BackfillJobQuerySet":
@@ -33,6 +33,10 @@ class BackfillJobQuerySet(models.QuerySet["BackfillJob"]):
         return self.filter(
             Q(started_at__gte=start, started_at__lt=end) | Q(completed_at__gte=start, completed_at__lt=end)
         ).order_by(Greatest("started_at", Coalesce("completed_at", "started_at")).desc(), "-id")
+
+    def sharing(self, job_type: str, first: int, last: int) -> "BackfillJobQuerySet":
+        """Jobs of the type whose range shares a block with first..last."""
+        return self.filter(job_type=job_type, start_block__lte=last, end_block__gte=first)
 
     def found(self, queryset: "models.QuerySet[BackfillJob]", text: str) -> "models.QuerySet[BackfillJob]":
         """Of `queryset`, the job with this id, or the jobs created by exactly this name."""
@@ -64,6 +68,9 @@ class BackfillJob(models.Model):
         FAILED = "failed"
         PAUSED = "paused"
 
+    OPEN = (Status.RUNNING, Status.PAUSED)
+    TAKEN = (*OPEN, Status.COMPLETED)  # their blocks are done, or being done
+
     id = models.UUIDField(primary_key=True, default=uuid7, db_default=UUID7())
     job_type = models.CharField(max_length=50)
     start_block = models.IntegerField()
@@ -82,6 +89,7 @@ class BackfillJob(models.Model):
     class Meta:
         db_table = "backfill_jobs"
         verbose_name = "backfill job"
+        permissions = [("operate_backfilljob", "Can start, pause, resume, retry and cancel backfill jobs")]
         ordering = ["-started_at", "-id"]
         indexes = [
             # The description's three: jobs in a state, jobs by time (the list's order), jobs of a type.
@@ -109,6 +117,20 @@ class BackfillJob(models.Model):
     def blocks(self) -> int:
         """How many blocks the range holds, both ends included."""
         return self.end_block - self.start_block + 1
+
+    @property
+    def passed(self) -> int:
+        """How many blocks of its range the job has behind it, failed ones included."""
+        if self.status == self.Status.COMPLETED:
+            return self.blocks
+        return max(0, min(self.current_block, self.end_block + 1) - self.start_block)
+
+    @property
+    def share(self) -> float:
+        """The same in percent, cut to a tenth and 100 only when completed; from the blocks, whoever wrote the row."""
+        if self.status == self.Status.COMPLETED:
+            return 100.0
+        return min(99.9, self.passed * 1000 // self.blocks / 10)
 
     def duration(self, now: datetime) -> timedelta:
         """From start to completion, or to `now` while it has none."""

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from backfill.models import BackfillJob
+from backfill.models import BackfillJob, JobWork
 from feedback.models import InsightFeedback, InsightText
 from metrics.models import SystemMetric
 from tests.accounts.access import signed_in
@@ -58,16 +58,19 @@ def test_a_worker_never_heard_is_unknown_and_one_lost_is_broken():
 def test_the_worst_comes_first_and_the_longest_standing_of_equals(alive):
     now = timezone.now()
     job(status="failed", error_message="node refused\nstack", completed_at=now - timedelta(hours=3))
-    job(estimated_completion=now - timedelta(minutes=14))
+    silent = job()
+    JobWork.objects.filter(pk=silent.pk).update(
+        reported_at=now - timedelta(minutes=14), changed_at=now - timedelta(hours=1)
+    )
     SystemMetric.objects.create(
         service_name="feature-engine", metric_type="cpu", metric_value=83, unit="percent",
         timestamp=now - timedelta(minutes=42),
     )  # fmt: skip
     response, text = home()
-    assert [c.name for c in response.context["problems"]] == ["job failed", "service silent", "job overdue"]
+    assert [c.name for c in response.context["problems"]] == ["job failed", "service silent", "job silent"]
     assert "job blocks 812,000–820,000 failed: node refused" in text and "stack" not in text
     assert "feature-engine: no reports since" in text and "42 min ago" in text
-    assert "should have ended 14 min ago by its own estimate; at 37 %" in text
+    assert "job blocks 812,000–820,000: nothing heard for 14 min, at 37 %" in text
 
 
 def test_a_failure_of_yesterday_morning_is_no_problem_of_today(alive):

@@ -6,6 +6,11 @@ from django.apps import apps as global_apps
 
 STAFF = [
     "backfill.view_backfilljob",
+    "backfill.view_jobevent",
+    "backfill.view_jobwork",
+    "backfill.view_ledgerentry",
+    "backfill.view_ledgerfold",
+    "backfill.view_sample",
     "feedback.view_insightfeedback",
     "feedback.view_figurechange",
     "feedback.view_insightfigures",
@@ -29,6 +34,7 @@ ROLES: dict[str, list[str]] = {
     "ops": [
         *STAFF,
         "accounts.view_servicetoken",
+        "backfill.operate_backfilljob",
         "demo.view_demostate",
         "demo.change_demostate",
         "django_celery_beat.view_clockedschedule",

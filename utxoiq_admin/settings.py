@@ -215,6 +215,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expire_seconds": 50},
     },
+    "tidy what is known of backfill jobs": {
+        "task": "backfill.tidy",
+        "schedule": 600.0,
+        "options": {"expire_seconds": 300},
+    },
     "make partitions ahead": {
         "task": "metrics.maintain_partitions",
         "schedule": crontab(hour="0", minute="10"),
@@ -290,6 +295,7 @@ ROLLUPS_METRICS_DAYS = env.int(
 RETENTION_FEEDBACK_DAYS = env.int("RETENTION_FEEDBACK_DAYS", default=730)
 RETENTION_JOBS_DAYS = env.int("RETENTION_JOBS_DAYS", default=180)
 FLAG_THRESHOLD = env.int("FLAG_THRESHOLD", default=3)
+CHAIN_TIP_BLOCK = env.int("CHAIN_TIP_BLOCK", default=0)  # 0: the highest block that a job named
 
 LOGGING = {
     "version": 1,
