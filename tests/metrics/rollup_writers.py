@@ -32,6 +32,10 @@ def other_connection() -> psycopg.Connection:
     return psycopg.connect(**{name: parameters[name] for name in names if name in parameters})
 
 
+def hours(n: float) -> datetime:
+    return START + timedelta(hours=n)
+
+
 def row(service="a", kind="cpu", value=1.0, unit="percent", at=START, key=None):
     return (key or uuid4(), service, kind, value, unit, at)
 

@@ -10,7 +10,6 @@ from django.db import connection, transaction
 
 from metrics import rollup_verify, rollups, sealing
 from metrics.models import LateRow, RollupDay, RollupHour, SystemMetric
-from metrics.partitions import ensure_months
 from metrics.reading import DAY, HOUR, Source
 from tests.metrics.rollup_writers import (
     END,
@@ -19,6 +18,7 @@ from tests.metrics.rollup_writers import (
     answer,
     assert_same,
     copy,
+    hours,
     insert,
     insert_at_once,
     other_connection,
@@ -26,24 +26,8 @@ from tests.metrics.rollup_writers import (
     row,
 )
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("november")]
 NEXT = START + timedelta(days=1)
-
-
-@pytest.fixture(autouse=True)
-def november():
-    ensure_months([START.date()])
-
-
-@pytest.fixture
-def other():
-    with other_connection() as conn:
-        yield conn
-        conn.rollback()
-
-
-def hours(n):
-    return START + timedelta(hours=n)
 
 
 def write(other, *rows):

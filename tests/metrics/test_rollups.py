@@ -11,7 +11,6 @@ from django.utils import timezone
 
 from metrics import rollup_verify, rollups
 from metrics.models import RollupDay, RollupHour, SystemMetric
-from metrics.partitions import ensure_months
 from metrics.reading import HOUR, Source
 from tests.metrics.rollup_writers import (
     END,
@@ -21,30 +20,15 @@ from tests.metrics.rollup_writers import (
     assert_exact,
     buckets,
     copy,
+    hours,
     insert,
     insert_at_once,
     other_connection,
     row,
 )
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("november")]
 NOW = END + timedelta(hours=5)
-
-
-@pytest.fixture(autouse=True)
-def november():
-    ensure_months([START.date()])
-
-
-@pytest.fixture
-def other():
-    with other_connection() as conn:
-        yield conn
-        conn.rollback()
-
-
-def hours(n):
-    return START + timedelta(hours=n)
 
 
 @pytest.mark.parametrize("write", [insert, insert_at_once, copy])
