@@ -1,7 +1,8 @@
 """Figures of series over time, each bucket exact, at the cost of the points drawn rather than of the rows stored.
 
 One statement, so one snapshot: buckets without a pending mark come from the rollups, those with one from their raw
-rows, and rows that came late into a sealed day are added on top. See docs/rollups.md.
+rows, and rows that came late into a sealed day are added on top. A smaller statement is tried first: it reads the
+rollups, and says in the same snapshot whether anything is pending or late. See docs/rollups.md.
 """
 
 import struct
@@ -12,12 +13,13 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from metrics.rollup_reads import raw_buckets, rolled_up
+from metrics.rollup_reads import UNSETTLED, raw_buckets, rolled_up, settled
 from metrics.sketch import merge, percentiles
 
 HOUR, DAY = 3600, 86_400
 TIMEOUT_MS = 10_000
 SHARES = (0.5, 0.95, 0.99)
+_CACHED_PAGES = "SET LOCAL random_page_cost = 0.1; SET LOCAL seq_page_cost = 0.1"
 _HEADER = 20  # bytes: dimensions, flags, type, length, lower bound
 _WHOLE_DAY = {code: struct.Struct(">" + f"4x{code}" * 24) for code in "qd"}
 
@@ -179,23 +181,34 @@ def read(request: Request) -> Answer:
 
 
 def _fetch(request: Request) -> list[tuple[Any, ...]]:
-    if request.source == Source.RAW:
-        sql = raw_buckets(request.sketches)
-    else:
-        sql = rolled_up(daily=request.source == Source.DAILY, sketches=request.sketches)
     start, end = datetime.fromtimestamp(request.start, UTC), datetime.fromtimestamp(request.end, UTC)
+    parameters: dict[str, Any] = {
+        "services": list(request.services),
+        "types": list(request.types),
+        "start": start,
+        "end": end,
+        "first_day": start.date(),
+        "last_day": (end - timedelta(microseconds=1)).date(),
+        "width": f"{request.step} seconds",
+    }
+    if request.source == Source.RAW:
+        return _limited(raw_buckets(request.sketches), parameters)
+    wanted = {"daily": request.source == Source.DAILY, "sketches": request.sketches}
+    with connection.cursor() as cursor:
+        cursor.execute(settled(**wanted), parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    if any(row[0] == UNSETTLED for row in rows):
+        return _limited(rolled_up(**wanted), parameters)
+    return rows
+
+
+def _limited(sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Run a statement that meets raw rows: within TIMEOUT_MS, by the index of service and time.
+
+    That one's rows lie in the order of time, which the planner cannot know of an index on two columns: with its usual
+    costs it reads the rows of all services instead. [One series of 200 over 7 days: 86 ms, not 255.]
+    """
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL statement_timeout = {TIMEOUT_MS}; SET LOCAL random_page_cost = 1.1")
-        cursor.execute(
-            sql,
-            {
-                "services": list(request.services),
-                "types": list(request.types),
-                "start": start,
-                "end": end,
-                "first_day": start.date(),
-                "last_day": (end - timedelta(microseconds=1)).date(),
-                "width": f"{request.step} seconds",
-            },
-        )
+        cursor.execute(f"SET LOCAL statement_timeout = {TIMEOUT_MS}; {_CACHED_PAGES}")
+        cursor.execute(sql, parameters)
         return cursor.fetchall()

@@ -2,8 +2,13 @@
 
 from metrics.rollup_sql import PLACES, UNSEALED, figures, late_rows, raw_rows, total
 
+UNSETTLED = "unsettled"
+
 _SCOPE = "{0}.service_name = ANY(%(services)s::text[]) AND {0}.metric_type = ANY(%(types)s::text[])"
 _EMPTY = ", NULL::bytea, NULL::bytea, NULL::bytea, NULL::bytea"
+_NO_FIGURES = (
+    "NULL::bigint, NULL::float8, NULL::float8, NULL::float8, NULL::timestamptz, NULL::int[], NULL::int[]"
+)
 _KEY = "service_name, metric_type, unit, extract(epoch FROM {0})::bigint"
 _FIGURES = "rows, total, lowest, highest, last_at"
 _SKETCH = {True: "bins, bin_rows", False: "NULL::int[], NULL::int[]"}
@@ -33,10 +38,15 @@ FROM metric_rollup_hours h WHERE {_SCOPE.format("h")} AND hour >= %(start)s AND 
 
 
 def _days(sketches: bool) -> str:
-    """Days, and the hours of those days that have a pending one: they are put together anew."""
     return f"""
 SELECT 'day', {_KEY.format("day")}, {_FIGURES}, {_SKETCH[sketches]}{_EMPTY}
 FROM metric_rollup_days d WHERE {_SCOPE.format("d")} AND day >= %(first_day)s AND day <= %(last_day)s
+"""  # noqa: S608
+
+
+def _hours_of_pending_days(sketches: bool) -> str:
+    """The hours of those days that have a pending one: they are put together anew."""
+    return f"""
 UNION ALL
 SELECT 'hour', {_KEY.format("hour")}, {_FIGURES}, {_SKETCH[sketches]}{_EMPTY}
 FROM (SELECT DISTINCT service_name, metric_type, unit, date_bin('1 day', hour, 'epoch') AS day FROM pending) AS p
@@ -47,15 +57,26 @@ CROSS JOIN LATERAL (
 """  # noqa: S608
 
 
+def _kept(*, daily: bool, sketches: bool) -> str:
+    return _days(sketches) if daily else _hours(sketches) if sketches else _PACKED
+
+
+def settled(*, daily: bool, sketches: bool) -> str:
+    """What the rollups hold, and one row UNSETTLED if that is not all: planned in a third of `rolled_up`'s time."""
+    return f"""{_kept(daily=daily, sketches=sketches)}
+UNION ALL SELECT '{UNSETTLED}', '', '', '', NULL::bigint, {_NO_FIGURES}{_EMPTY}
+WHERE EXISTS (SELECT FROM metric_rollup_marks m
+              WHERE {_SCOPE.format("m")} AND hour >= %(start)s AND hour < %(end)s)
+   OR EXISTS (SELECT FROM metric_late_rows l WHERE l."timestamp" >= %(start)s AND l."timestamp" < %(end)s)
+"""  # noqa: S608
+
+
 def rolled_up(*, daily: bool, sketches: bool) -> str:
     """Rows of (kind, service, type, unit, epoch, figures, sketch, packed hours) that `reading` puts together."""
-    kept = _days(sketches) if daily else _hours(sketches) if sketches else _PACKED
+    kept = _kept(daily=daily, sketches=sketches) + (_hours_of_pending_days(sketches) if daily else "")
     rest = f"{_KEY.format('hour')}, {_FIGURES}, {_SKETCH[sketches]}{_EMPTY}"
-    nothing = (
-        "NULL::bigint, NULL::float8, NULL::float8, NULL::float8, NULL::timestamptz, NULL::int[], NULL::int[]"
-    )
     return f"""{_PENDING} {kept}
-UNION ALL SELECT 'pending', {_KEY.format("hour")}, {nothing}{_EMPTY} FROM pending
+UNION ALL SELECT 'pending', {_KEY.format("hour")}, {_NO_FIGURES}{_EMPTY} FROM pending
 UNION ALL SELECT 'raw', {rest} FROM ({figures(raw_rows("places"))}) AS raw
 UNION ALL SELECT 'late', {rest} FROM ({figures(_LATE)}) AS late
 """  # noqa: S608

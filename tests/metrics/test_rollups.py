@@ -229,8 +229,15 @@ def test_marking_needs_no_right_of_the_writer_and_no_path_of_its_own():
         assert cursor.fetchall() == [(True, ["search_path=public, pg_temp"])] * 2
 
 
-def test_an_hour_is_read_by_one_statement(other, django_assert_num_queries):
+@pytest.mark.parametrize("source", [Source.HOURLY, Source.DAILY])
+@pytest.mark.parametrize("sketches", [False, True])
+def test_what_is_settled_costs_one_statement_and_what_is_pending_five(
+    other, django_assert_num_queries, source, sketches
+):
     insert(other, [row(at=hours(1))])
     other.commit()
-    with django_assert_num_queries(4):  # BEGIN, its limits, the one statement, COMMIT
-        answer(Source.HOURLY, HOUR)
+    with django_assert_num_queries(5):  # the small one, BEGIN, its limits, the whole statement, COMMIT
+        answer(source, sketches=sketches)
+    rollups.refresh()
+    with django_assert_num_queries(1):
+        answer(source, sketches=sketches)
