@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from metrics import rollup_verify, rollups
 from metrics.models import RollupDay, RollupHour, SystemMetric
-from metrics.reading import HOUR, Source
+from metrics.reading import Source
 from tests.metrics.rollup_writers import (
     END,
     PARTITION,
