@@ -34,6 +34,7 @@ NAVIGATION = [
                 "active": lambda request: request.path == "/",
             },
             entry("Metric charts", "show_chart", "charts", "metrics.view_systemmetric"),
+            entry("Insights", "lightbulb", "insights", "feedback.view_insightfeedback"),
         ]
     },
     {

@@ -14,6 +14,7 @@ from utxoiq_admin.schedule import SchedulePage
 urlpatterns = [
     path("", HomePage.as_view(), name="home"),
     path("", include("metrics.urls")),
+    path("", include("feedback.urls")),
     path("schedule/", SchedulePage.as_view(), name="schedule"),
     path("", include("utxoiq_admin.demo.urls")),
     path("admin/", admin.site.urls),

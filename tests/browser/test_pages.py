@@ -163,11 +163,18 @@ def test_lists_are_walked_filtered_and_opened(staff):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_page_is_wider_than_its_window(staff, width, theme):
     report(1, 10)
+    for number in range(12):
+        InsightFeedback.objects.create(
+            insight_id="i", user_id=f"a-user-with-a-long-name-{number}", rating=4, comment="wide " * 50,
+            flag_type="misleading", flag_reason="long " * 50,
+        )  # fmt: skip
     staff.page.set_viewport_size({"width": width, "height": 720})
     staff.page.emulate_media(color_scheme=theme)
     for path in (
         "/",
         "/charts/",
+        "/insights/",
+        "/insights/i/",
         "/schedule/",
         "/admin/metrics/systemmetric/",
         "/admin/backfill/backfilljob/",

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from feedback import figures
-from feedback.figures import LEAST_RATINGS, ORDERS, Figures, Order, listed, of, refresh
+from feedback.figures import LEAST_RATINGS, ORDERS, Figures, Order, known, listed, refresh
 from feedback.figures_verify import verify
 from feedback.models import FigureChange, InsightFeedback, InsightFigures, InsightFlag
 from tests.feedback.writing import RUNS, STRESS, other_connection
@@ -45,6 +45,10 @@ def counted() -> dict[str, tuple]:
 
 def tell(one: Figures) -> tuple:
     return (one.voices, one.ratings, one.stars, one.comments, one.flags, one.average)
+
+
+def of(insight: str) -> Figures | None:
+    return known([insight]).get(insight)
 
 
 def assert_exact() -> None:

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from backfill.models import BackfillJob
+from feedback import figures
 from metrics import partitions, rollups
 from utxoiq_admin.demo import insights, storage, voices
 from utxoiq_admin.demo.jobs import jobs_at
@@ -58,6 +59,7 @@ def load_demo(
         if report:
             report(state)
     rollups.refresh()
+    figures.refresh(wait=True)
     storage.analyze()
     return state
 

@@ -93,7 +93,9 @@ def metrics_span() -> tuple[datetime, datetime] | None:
 def analyze() -> None:
     """Statistics for the planner: autovacuum never makes those of a partitioned table."""
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE system_metrics, insight_feedback, insight_texts, backfill_jobs")
+        cursor.execute(
+            "ANALYZE system_metrics, insight_feedback, insight_flags, insight_figures, insight_texts, backfill_jobs"
+        )
 
 
 def recent_border(now: datetime) -> datetime:

@@ -16,6 +16,7 @@ register.filter("duration", display.duration)
 register.filter("took", display.took)
 register.filter("size", display.size_text)
 register.filter("quantity", display.quantity)
+register.filter("stars", display.stars)
 
 
 @register.filter
