@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import connection
 
 from backfill.fields import BlockRange, multirange, ranges
+from backfill.models import LedgerEntry
 
 # range_agg takes ranges only before PostgreSQL 15, so multiranges are unnested first.
 _DONE = """
@@ -27,7 +28,7 @@ SELECT int8multirange(int8range(%(first)s, %(last)s, '[]'))
   - coalesce((SELECT blocks FROM ({_DONE.format(where="WHERE job_type = %(type)s")}) done), '{{}}')
 """  # noqa: S608
 _TAKEN = """
-SELECT range_agg(int8range(current_block, end_block, '[]')) FROM backfill_jobs
+SELECT range_agg(int8range(greatest(current_block, start_block), end_block, '[]')) FROM backfill_jobs
 WHERE job_type = %(type)s AND status IN ('running', 'paused') AND current_block <= end_block
 """
 _UNCLAIMED = f"{_MISSING} - coalesce(({_TAKEN}), '{{}}')"
@@ -119,3 +120,9 @@ def _ranges(sql: str, parameters: dict[str, Any]) -> list[BlockRange]:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return ranges(cursor.fetchone()[0])
+
+
+def failed_of(job_id: uuid.UUID) -> list[BlockRange]:
+    """The blocks that this job reported failed."""
+    entry = LedgerEntry.objects.filter(pk=job_id).first()
+    return entry.failed if entry else []

@@ -24,14 +24,14 @@ _BLOCK = """
 CASE WHEN after ->> job.status = 'completed' THEN job.end_block
      ELSE greatest(job.current_block, coalesce(%(block)s, job.current_block)) END
 """
-# The percentage is cut, not rounded, and below 100 until the job has completed.
+# The percentage is cut, not rounded, and below 100 until the job has completed. SQL may leave a block of no range.
 _MOVE = f"""
 WITH {TELL}, moves AS MATERIALIZED (SELECT %(moves)s::jsonb AS after)
 UPDATE backfill_jobs AS job SET
   status = after ->> job.status,
   current_block = {_BLOCK},
-  progress_percentage = CASE after ->> job.status WHEN 'completed' THEN 100 ELSE least(99.99, trunc(
-    100 * ({_BLOCK} - job.start_block)::numeric / (job.end_block::bigint - job.start_block + 1), 2)) END,
+  progress_percentage = CASE after ->> job.status WHEN 'completed' THEN 100 ELSE greatest(0, least(99.99, trunc(
+    100 * ({_BLOCK} - job.start_block)::numeric / (job.end_block::bigint - job.start_block + 1), 2))) END,
   error_message = coalesce(%(error)s, job.error_message),
   estimated_completion = coalesce(%(estimate)s, job.estimated_completion),
   completed_at = CASE after ->> job.status WHEN 'completed' THEN now() ELSE job.completed_at END

@@ -8,6 +8,7 @@ from statistics import median
 
 # Newest samples that are looked at, and steps without which nothing is called usual yet.
 WINDOW, ENOUGH = 60, 4
+NEWEST = 30  # intervals that say what is usual
 RECENT = 5  # legs that "now" means
 # Seconds: until a job has shown its own, and the shortest, since samples nearer than 0.25 s are not kept.
 UNKNOWN_INTERVAL, SHORTEST_INTERVAL = 60.0, 1.0
@@ -39,8 +40,8 @@ class Leg:
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds between reports, and between reports with a higher block, that nine of ten of the newest kept to;
-    blocks/s over the last legs and usually; since when it has been slow, if it is."""
+    """Seconds between reports, and between reports with a higher block, that the newest kept to; blocks/s over the
+    last legs and usually; since when it has been slow, if it is."""
 
     interval: float = UNKNOWN_INTERVAL
     move_interval: float = UNKNOWN_INTERVAL
@@ -54,16 +55,16 @@ def pace(points: Sequence[Point], *, whole: float | None = None) -> Pace:
     """The pace of one job by its newest samples, oldest first. `whole` is its rate over the whole run, in blocks/s."""
     intervals = [(b.at - a.at).total_seconds() for a, b in pairwise(points) if not b.begins]
     legs = _legs(points)
-    recent = legs[-RECENT:]
-    seconds = sum(leg.seconds for leg in recent)
     usual = median(leg.rate for leg in legs) if len(legs) >= ENOUGH else None
+    stretch = _slow_stretch(legs, max(usual, whole or 0.0)) if usual else []
+    recent = stretch or legs[-RECENT:]
     interval = _kept_to(intervals)
     return Pace(
         interval=interval,
         move_interval=max(interval, _kept_to([leg.seconds for leg in legs])),
-        now=sum(leg.blocks for leg in recent) / seconds if recent else None,
+        now=sum(leg.blocks for leg in recent) / sum(leg.seconds for leg in recent) if recent else None,
         usual=usual,
-        slow_since=_slow_since(legs, max(usual, whole or 0.0)) if usual else None,
+        slow_since=stretch[0].begun if stretch else None,
         legs=len(legs),
     )
 
@@ -81,18 +82,16 @@ def _legs(points: Sequence[Point]) -> list[Leg]:
 
 
 def _kept_to(intervals: Sequence[float]) -> float:
-    """What nine of ten of the newest 30 did not exceed: a worker with an uneven rhythm is given its longer one."""
+    """What all but one of the newest 30 did not exceed: a worker with an uneven rhythm is given its longer one."""
     if len(intervals) < ENOUGH:
         return UNKNOWN_INTERVAL
-    newest = sorted(intervals[-30:])
-    return max(SHORTEST_INTERVAL, newest[(len(newest) * 9 + 9) // 10 - 1])
+    newest = sorted(intervals[-NEWEST:])
+    return max(SHORTEST_INTERVAL, newest[-2] if len(newest) == NEWEST else newest[-1])
 
 
-def _slow_since(legs: Sequence[Leg], usual: float) -> datetime | None:
-    """When the stretch of slow legs began that lasts to the newest; None if there is none, or they are nothing new."""
+def _slow_stretch(legs: Sequence[Leg], usual: float) -> Sequence[Leg]:
+    """The slow legs that last to the newest; none if slow ones are nothing new for this job."""
     slow = [leg.rate < usual / SLOW for leg in legs]
-    stretch = next((place for place, each in enumerate(reversed(slow)) if not each), len(slow))
-    earlier = slow[: len(slow) - stretch]
-    if stretch == 0 or sum(earlier) > RARE * len(earlier):
-        return None
-    return legs[len(legs) - stretch].begun
+    length = next((place for place, each in enumerate(reversed(slow)) if not each), len(slow))
+    earlier = slow[: len(slow) - length]
+    return [] if sum(earlier) > RARE * len(earlier) else legs[len(legs) - length :]

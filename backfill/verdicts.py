@@ -8,7 +8,7 @@ from backfill.models import BackfillJob, JobWork
 from backfill.pace import Pace
 from utxoiq_admin.core.display import span
 
-PATIENCE = 2  # usual intervals
+PATIENCE = 2  # usual intervals without a word
 
 
 class State(StrEnum):
@@ -51,13 +51,14 @@ def _at_work(work: JobWork, pace: Pace, now: datetime) -> Verdict:
     if work.waits:
         return Verdict(State.WAITING, work.changed_at, "No worker has claimed it yet.")
     heard = max(filter(None, (work.reported_at, work.changed_at)))
-    if now - heard > _patience(pace.interval):
+    if now - heard > timedelta(seconds=PATIENCE * pace.interval):
         usual = (
             f"it usually reports every {span(pace.interval)}" if pace.legs else "it has hardly reported yet"
         )
         return Verdict(State.SILENT, heard, f"Nothing heard from its worker, stopped or killed; {usual}.")
     moved = max(filter(None, (work.moved_at, work.changed_at)))
-    if now - moved > _patience(pace.move_interval):
+    # It has called since without a new block, and a new one is due: no need to wait for a second call.
+    if work.reported_at and work.reported_at > moved and now - moved > timedelta(seconds=pace.move_interval):
         return Verdict(
             State.STALLED, moved, "Its worker still calls, at the same block: its source may hang."
         )
@@ -66,16 +67,12 @@ def _at_work(work: JobWork, pace: Pace, now: datetime) -> Verdict:
     return Verdict(State.RUNNING, work.changed_at, "")
 
 
-def _patience(interval: float) -> timedelta:
-    return timedelta(seconds=PATIENCE * interval)
-
-
 def _stop(work: JobWork) -> str:
+    """Whether a worker of the cancelled job still has to stop."""
     if work.stop_confirmed_at:
         return "Its worker has heard of it and stopped."
-    if work.reported_at is None or not (work.holder or work.lease):
-        return "No worker of ours held it." if work.reported_at is None else _TELL
-    return "Its worker has not called since: it still has to stop."
-
-
-_TELL = "Its worker writes with SQL and is told nothing: stop it by hand."
+    if work.holder:
+        return "Its worker has not called since: it still has to stop."
+    if work.reported_at:
+        return "Its worker writes with SQL and is told nothing: stop it by hand."
+    return "No worker had it."

@@ -15,7 +15,9 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=40, help="requests measured per page")
     parser.add_argument("--ingest-requests", type=int, default=40, help="batches of 5,000 rows a turn")
     parser.add_argument("--connections", type=int, default=4, help="connections that write at once")
-    parser.add_argument("--only", choices=["lists", "charts", "ingest"], help="measure nothing else")
+    parser.add_argument(
+        "--only", choices=["lists", "charts", "ingest", "progress"], help="measure nothing else"
+    )
     options = parser.parse_args()
 
     from tests import servers
@@ -38,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
     from django.core.management import call_command
     from django.test.utils import setup_test_environment
 
-    from benchmarks import charts, data, ingest, lists
+    from benchmarks import charts, data, ingest, lists, progress
     from benchmarks.report import Report
 
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
@@ -54,6 +56,8 @@ def run(options: argparse.Namespace) -> None:
         charts.measure(report, repeat=options.repeat)
     if options.only in (None, "ingest"):
         ingest.measure(report, requests=options.ingest_requests, connections=options.connections, turns=3)
+    if options.only in (None, "progress"):
+        progress.measure(report)
     report.print()
 
 

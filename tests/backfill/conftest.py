@@ -9,6 +9,9 @@ from django.db import connection
 
 from backfill.models import BackfillJob
 from backfill.services import Wish
+from tests.backfill.site import _web, site
+
+__all__ = ["_web", "site"]  # fixtures
 
 
 def sql(text: str, *parameters: Any) -> list[tuple[Any, ...]]:
