@@ -1,15 +1,14 @@
 """Celery's doors to the services of `feedback`."""
 
-from celery import shared_task
-
 from feedback import figures, figures_verify
+from utxoiq_admin.core.heartbeats import heard_task
 from utxoiq_admin.core.task_runs import recorded
 
 
-@shared_task(name="feedback.refresh_figures")
-def refresh_figures() -> None:
+@heard_task("feedback.refresh_figures")
+def refresh_figures() -> str:
     """Every 5 s: changes are added to the figures. Readers add what is left, so nothing is wrong if it is late."""
-    figures.refresh()
+    return f"{figures.refresh()} changes"
 
 
 @recorded("feedback.verify_figures")

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 from django.db import connection
 
-SILENT_AFTER = timedelta(minutes=5)  # services write each 60 s: five missed batches
+from metrics.rhythm import silent_after, usual_intervals
+
 GONE_AFTER = timedelta(days=7)
 
 # Loose index scans: one probe of idx_metrics_service_time (idx_metrics_type_time) per distinct name, never a
@@ -33,22 +34,44 @@ CROSS JOIN LATERAL (
 ORDER BY 1, 3, 4
 """
 
+# Services all of whose rows have left for the archive, by what the rollups keep of their last day.
+_FORMER = """
+WITH RECURSIVE found(name) AS (
+  (SELECT min(service_name) FROM metric_rollup_days)
+  UNION ALL
+  SELECT (SELECT min(service_name) FROM metric_rollup_days WHERE service_name > name) FROM found
+  WHERE name IS NOT NULL),
+former AS (SELECT name FROM found WHERE name IS NOT NULL AND name <> ALL(%s::text[])),
+lasts AS (
+  SELECT name, max(last_at) AS at FROM former JOIN metric_rollup_days ON service_name = name GROUP BY name)
+SELECT DISTINCT name, at, metric_type, unit FROM lasts JOIN metric_rollup_days
+  ON service_name = name AND day = (at AT TIME ZONE 'UTC')::date
+ORDER BY 1, 3, 4
+"""
+
 
 @dataclass(frozen=True)
 class Service:
-    """One service: when its newest row is from, and its (metric type, unit) pairs by name."""
+    """One service: when its newest row is from, its (metric type, unit) pairs by name, and the usual time between
+    two of its reports (None while there were not two)."""
 
     name: str
     last: datetime
     kinds: tuple[tuple[str, str], ...]
+    usual: timedelta | None = None
+
+    @property
+    def silent_after(self) -> timedelta:
+        """How long it may be quiet."""
+        return silent_after(self.usual)
 
     def silent_since(self, now: datetime) -> datetime | None:
-        """When it was last heard, if that is longer ago than SILENT_AFTER; None while it reports."""
-        return self.last if now - self.last > SILENT_AFTER else None
+        """When it was last heard, if that is longer ago than its rhythm explains; None while it reports."""
+        return self.last if now - self.last > self.silent_after else None
 
     def gone(self, now: datetime) -> bool:
-        """Silent for so long that it counts as retired."""
-        return now - self.last > GONE_AFTER
+        """Silent for so long that nobody waits for it."""
+        return now - self.last > max(GONE_AFTER, self.silent_after)
 
 
 def service_names() -> list[str]:
@@ -62,13 +85,18 @@ def type_names() -> list[str]:
 
 
 def services() -> list[Service]:
-    """Every service with what it reports, by name."""
+    """Every service with what it reports, by name; also those whose rows are in the archive."""
     found: dict[str, tuple[datetime, list[tuple[str, str]]]] = {}
+    present = service_names()
     with connection.cursor() as cursor:
-        cursor.execute(_REPORTS, [service_names()])
-        for name, last, metric_type, unit in cursor.fetchall():
-            found.setdefault(name, (last, []))[1].append((metric_type, unit))
-    return [Service(name, last, tuple(kinds)) for name, (last, kinds) in found.items()]
+        for sql in (_REPORTS, _FORMER):
+            cursor.execute(sql, [present])
+            for name, last, metric_type, unit in cursor.fetchall():
+                found.setdefault(name, (last, []))[1].append((metric_type, unit))
+    usual = usual_intervals({name: last for name, (last, _) in found.items()})
+    return [
+        Service(name, last, tuple(kinds), usual.get(name)) for name, (last, kinds) in sorted(found.items())
+    ]
 
 
 def _names(sql: str) -> list[str]:

@@ -1,33 +1,56 @@
-"""What can be wrong with metrics: services that fell silent, partitions that run out."""
+"""What can be wrong with metrics: services that fell silent, partitions that run out, rollups left behind."""
 
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from metrics import partitions
-from metrics.catalogue import Service
+from metrics import partitions, rollups
+from metrics.overview import State, Verdict
 from utxoiq_admin.core.display import span
 from utxoiq_admin.core.health import Check, Level
+from utxoiq_admin.core.liveness import LOST_AFTER
+from utxoiq_admin.core.models import Heartbeat
 
 SHORT = timedelta(days=31)
 OUT = timedelta(days=2)
+REFRESHER = "metrics.refresh_rollups"
+BEHIND = 10 * rollups.BATCH  # marks: what the refresher takes in ten passes, some 7 s
 
 
-def silence_checks(services: list[Service], now: datetime) -> list[Check]:
-    """One check for each service that stopped reporting and does not count as gone."""
-    checks = [_silent(s, now) for s in services if s.silent_since(now) and not s.gone(now)]
-    if checks:
-        return checks
-    reporting = sum(not s.gone(now) for s in services)
-    return [Check("services", Level.OK, f"{reporting} services report")]
+def silence_checks(states: list[State]) -> list[Check]:
+    """One check for each service that stopped reporting, and one that counts those that report."""
+    silent = [_silent(state) for state in states if state.verdict == Verdict.SILENT]
+    reporting = sum(state.verdict in (Verdict.WELL, Verdict.PARTLY, Verdict.HIGH) for state in states)
+    text = f"{reporting} service{'s' * (reporting != 1)} report{'s' * (reporting == 1)}"
+    return [*silent, Check("services", Level.OK, text)]
 
 
-def _silent(service: Service, now: datetime) -> Check:
-    age = span((now - service.last).total_seconds())
-    text = f"{service.name}: no reports since {service.last:%H:%M} ({age})"
+def _silent(state: State) -> Check:
+    service = state.service
+    usual = f", usually every {span(service.usual.total_seconds())}" if service.usual else ""
+    text = f"{service.name}: no reports since {service.last:%H:%M}{usual}"
     url = f"{reverse('charts')}?{urlencode({'service': service.name})}"
     return Check("service silent", Level.BROKEN, text, service.last, url, "charts")
+
+
+def rollup_check(now: datetime) -> Check:
+    """Whether the refresher keeps up. Charts are right while it does not, but read more rows."""
+    waiting = rollups.pending(limit=BEHIND + 1)
+    heard = Heartbeat.objects.filter(name=REFRESHER).values_list("at", flat=True).first()
+    count = f"{waiting:,}" if waiting <= BEHIND else f"more than {BEHIND:,}"
+    if waiting and (heard is None or now - heard > LOST_AFTER):
+        since = (
+            "was never heard"
+            if heard is None
+            else f"was last heard {span((now - heard).total_seconds())} ago"
+        )
+        text = f"the refresher of rollups {since}: {count} changes wait, charts are right but slower"
+        return Check("rollups", Level.SOON, text, heard)
+    if waiting > BEHIND:
+        text = f"rollups are behind: {count} changes wait, charts are right but slower"
+        return Check("rollups", Level.SOON, text)
+    return Check("rollups", Level.OK, "rollups up to date")
 
 
 def partition_check(now: datetime) -> Check:

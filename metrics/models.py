@@ -1,22 +1,38 @@
 """Table `system_metrics`, partitioned by month. Django sees one table whose key is `id`."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import models
 from django.db.models import Q
 
 from metrics.rollup_models import LateRow, RollupDay, RollupHour, RollupMark, SealedDay
+from metrics.service_models import Retirement, ServiceInstance
 from utxoiq_admin.core.cursors import Page, page
 from utxoiq_admin.core.defaults import UUID7, DatabaseNow, uuid7
 
-__all__ = ["LateRow", "RollupDay", "RollupHour", "RollupMark", "SealedDay", "SystemMetric"]
+__all__ = [
+    "LateRow",
+    "Retirement",
+    "RollupDay",
+    "RollupHour",
+    "RollupMark",
+    "SealedDay",
+    "ServiceInstance",
+    "SystemMetric",
+]
 
 
 class SystemMetricQuerySet(models.QuerySet["SystemMetric"]):
     def between(self, start: datetime, end: datetime) -> "SystemMetricQuerySet":
         """Rows with start <= timestamp < end: the bounds are what lets PostgreSQL skip partitions."""
         return self.filter(timestamp__gte=start, timestamp__lt=end)
+
+    def around(self, *, service: str, at: datetime, within: timedelta) -> "SystemMetricQuerySet":
+        """All that the service reported at most `within` before or after the moment, by type, unit and time."""
+        return self.filter(
+            service_name=service, timestamp__gte=at - within, timestamp__lte=at + within
+        ).order_by("metric_type", "unit", "timestamp", "id")
 
     def page_of(
         self,

@@ -1,10 +1,9 @@
 """Celery's doors to the services of `metrics`."""
 
-from celery import shared_task
 from django.utils import timezone
 
-from metrics import partitions, rollup_verify, rollups
-from utxoiq_admin.core.heartbeats import beat
+from metrics import instances, partitions, rollup_verify, rollups
+from utxoiq_admin.core.heartbeats import heard_task
 from utxoiq_admin.core.task_runs import recorded
 
 
@@ -14,11 +13,16 @@ def maintain_partitions() -> str:
     return f"made {', '.join(partitions.ensure()) or 'none: all stand'}"
 
 
-@shared_task(name="metrics.refresh_rollups")
-def refresh_rollups() -> None:
-    """Every 5 s: buckets whose rows changed are computed anew. A heartbeat stands for a row each: 17,280 a day."""
-    done = rollups.refresh(wait=False)
-    beat("rollups", {"marks": done.marks})
+@heard_task("metrics.refresh_rollups")
+def refresh_rollups() -> str:
+    """Every 5 s: buckets whose rows changed are computed anew."""
+    return f"{rollups.refresh(wait=False).marks} changes"
+
+
+@heard_task("metrics.note_instances")
+def note_instances() -> str:
+    """Each minute: which instances of which services report."""
+    return f"{instances.note(now=timezone.now())} instances heard"
 
 
 @recorded("metrics.verify_rollups")

@@ -25,7 +25,7 @@ def job(**changes):
 
 @pytest.fixture
 def alive():
-    for name in ("worker", "beat", "listener"):
+    for name in ("worker", "beat", "listener", "metrics.refresh_rollups"):
         Heartbeat.objects.create(name=name, at=timezone.now() - timedelta(seconds=8))
 
 

@@ -13,25 +13,24 @@ from django.utils import timezone
 from backfill.health import job_checks
 from backfill.models import BackfillJob
 from feedback.waiting import most_flagged
-from metrics.health import partition_check, silence_checks
-from metrics.now import MAIN, services_now
-from utxoiq_admin.core.display import quantity
+from metrics.health import partition_check, rollup_check, silence_checks
+from metrics.overview import MAIN, State, Verdict, overview
+from metrics.overview_rows import row_of
 from utxoiq_admin.core.health import Check, Level, worst_first
 from utxoiq_admin.core.liveness import process_checks, server_checks
 from utxoiq_admin.core.pages import Page
-from utxoiq_admin.core.sparkline import sparkline
 
 # What the platform's description promises and nothing here does yet.
 NOT_SET_UP = ("retention", "alerts", "backup")
 SHOWN = 6
 
 
-def checks_for(request: HttpRequest, services: list[Any], now: datetime) -> list[Check]:
+def checks_for(request: HttpRequest, services: list[State], now: datetime) -> list[Check]:
     """Every named check that this visitor may know of, the worst first."""
     may = request.user.has_perm
     checks = [*process_checks(now), *server_checks()]
     if may("metrics.view_systemmetric"):
-        checks += [*silence_checks([row.service for row in services], now), partition_check(now)]
+        checks += [*silence_checks(services), partition_check(now), rollup_check(now)]
     if may("backfill.view_backfilljob"):
         checks += job_checks(now)
     return worst_first(checks)
@@ -52,7 +51,7 @@ class HomePage(Page):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         may, now = self.request.user.has_perm, timezone.now()
-        services = services_now(now) if may("metrics.view_systemmetric") else []
+        services = overview(now) if may("metrics.view_systemmetric") else []
         checks = checks_for(self.request, services, now)
         problems = [check for check in checks if check.level >= Level.UNKNOWN]
         context: dict[str, Any] = {
@@ -62,22 +61,17 @@ class HomePage(Page):
             "fine": [check for check in checks if check.level == Level.OK],
             "not_set_up": NOT_SET_UP,
             "flag_threshold": settings.FLAG_THRESHOLD,
-            "service_rows": [_service_row(row) for row in services if not row.gone],
-            "gone": [row.service for row in services if row.gone],
+            "service_rows": [
+                (row := row_of(state, now), row.cell("cpu"), [row.cell(name) for name in MAIN])
+                for state in services
+                if state.verdict <= Verdict.WELL
+            ],
+            "gone": [state.service for state in services if state.verdict > Verdict.WELL],
             "columns": [name.replace("_", " ") for name in MAIN],
         }
         if may("feedback.view_insightfeedback"):
             context["flagged_count"], context["flagged"] = most_flagged(SHOWN)
         if may("backfill.view_backfilljob"):
-            running = BackfillJob.objects.filter(status=BackfillJob.Status.RUNNING)
+            running = BackfillJob.objects.running()
             context |= {"jobs": running[:SHOWN], "jobs_count": running.count()}
         return super().get_context_data(**context, **kwargs)
-
-
-def _service_row(row: Any) -> dict[str, Any]:
-    return {
-        "service": row.service,
-        "silent": row.silent,
-        "trend": sparkline(row.trend, label=f"CPU of {row.service.name} over 24 h"),
-        "values": [quantity(*row.values[name]) if name in row.values else "" for name in MAIN],
-    }

@@ -33,6 +33,7 @@ NAVIGATION = [
                 "link": reverse_lazy("home"),
                 "active": lambda request: request.path == "/",
             },
+            entry("Services", "dns", "services", "metrics.view_systemmetric"),
             entry("Metric charts", "show_chart", "charts", "metrics.view_systemmetric"),
             entry("Insights", "lightbulb", "insights", "feedback.view_insightfeedback"),
         ]
@@ -69,6 +70,12 @@ NAVIGATION = [
             ),
             entry("Users", "person", "admin:auth_user_changelist", "auth.view_user"),
             entry("Groups", "group", "admin:auth_group_changelist", "auth.view_group"),
+            {
+                "title": "API reference",
+                "icon": "api",
+                "link": reverse_lazy("api:openapi-view"),
+                "permission": lambda request: request.user.is_authenticated,
+            },
         ],
     },
 ]

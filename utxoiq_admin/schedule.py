@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from django.db.models import OuterRef, Subquery
 from django_celery_beat.models import PeriodicTask
 
-from utxoiq_admin.core.models import TaskRun
+from utxoiq_admin.core.models import Heartbeat, TaskRun
 from utxoiq_admin.core.pages import Page
 
 RECENT = 20
@@ -28,16 +27,15 @@ class SchedulePage(Page):
     permission_required = "core.view_taskrun"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        newest = TaskRun.objects.filter(name=OuterRef("task")).order_by("-queued_at", "-id")
         tasks = (
             PeriodicTask.objects.exclude(task="celery.backend_cleanup")
             .select_related("interval", "crontab")
-            .annotate(last_run=Subquery(newest.values("pk")[:1]))
             .order_by("name")
         )
-        runs = TaskRun.objects.in_bulk([task.last_run for task in tasks if task.last_run])
+        names = [task.task for task in tasks]
+        runs, heard = TaskRun.objects.newest_of(names), Heartbeat.objects.in_bulk(names)
         return super().get_context_data(
-            rows=[(task, rhythm(task), runs.get(task.last_run)) for task in tasks],
+            rows=[(task, rhythm(task), runs.get(task.task), heard.get(task.task)) for task in tasks],
             recent=TaskRun.objects.order_by("-queued_at", "-id")[:RECENT],
             **kwargs,
         )

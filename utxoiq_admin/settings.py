@@ -240,6 +240,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour="0", minute="50"),
         "options": {"expire_seconds": 3600},
     },
+    "note which instances report": {
+        "task": "metrics.note_instances",
+        "schedule": 60.0,
+        "options": {"expire_seconds": 50},
+    },
     "compare rollups with their rows": {
         "task": "metrics.verify_rollups",
         "schedule": crontab(hour="0", minute="40"),

@@ -3,14 +3,16 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
-from metrics import catalogue
-from metrics.health import partition_check, silence_checks
-from metrics.models import SystemMetric
-from metrics.now import services_now
+from metrics import catalogue, rollups
+from metrics.health import partition_check, rollup_check, silence_checks
+from metrics.models import RollupMark, SystemMetric
+from metrics.overview import overview
 from metrics.partitions import listing
 from utxoiq_admin.core.health import Level
+from utxoiq_admin.core.models import Heartbeat
 
 pytestmark = pytest.mark.django_db
 
@@ -48,27 +50,46 @@ def test_a_service_is_what_it_reported_before_it_was_last_heard(now):
     assert found[0].gone(now)
 
 
+def test_a_service_whose_rows_are_all_in_the_archive_is_known_by_its_rollups(now):
+    report("a", "cpu", now - timedelta(days=30))
+    report("a", "latency", now - timedelta(days=30, minutes=1), unit="ms")
+    report("b", "cpu", now)
+    rollups.refresh()
+    SystemMetric.objects.filter(service_name="a").delete()
+    RollupMark.objects.all().delete()
+    (former, present) = catalogue.services()
+    kinds = {("cpu", "percent"), ("latency", "ms")}
+    assert (former.name, former.last, former.usual) == ("a", now - timedelta(days=30), None)
+    assert set(former.kinds) <= kinds and former.gone(now)
+    assert (present.name, present.last) == ("b", now)
+
+
 def test_a_silent_service_is_named_with_its_last_report_and_a_gone_one_is_not(now):
     report("fine", "cpu", now - timedelta(minutes=1))
-    report("silent", "cpu", now - timedelta(minutes=42))
+    for minutes in (42, 43, 44):
+        report("silent", "cpu", now - timedelta(minutes=minutes))
     report("retired", "cpu", now - timedelta(days=20))
-    checks = silence_checks(catalogue.services(), now)
+    checks = silence_checks(overview(now))
     last = now - timedelta(minutes=42)
     assert [(c.level, c.text, c.since) for c in checks] == [
-        (Level.BROKEN, f"silent: no reports since {last:%H:%M} (42 min)", last)
+        (Level.BROKEN, f"silent: no reports since {last:%H:%M}, usually every 1 min", last),
+        (Level.OK, "1 service reports", None),
     ]
 
 
-def test_services_now_puts_silent_first_and_gone_last(now):
-    report("calm", "cpu", now - timedelta(minutes=1), 10)
-    report("busy", "cpu", now - timedelta(minutes=1), 70)
-    report("busy", "cpu", now - timedelta(minutes=2), 90)
-    report("silent", "cpu", now - timedelta(minutes=30), 5)
-    report("retired", "cpu", now - timedelta(days=20), 99)
-    rows = services_now(now)
-    assert [row.service.name for row in rows] == ["silent", "busy", "calm", "retired"]
-    assert rows[1].values["cpu"] == (80.0, "percent")
-    assert len(rows[1].trend) == 48 and rows[1].trend[-1] == 80.0 and rows[1].trend[0] is None
+def test_rollups_left_behind_are_told_with_how_many_changes_wait(now):
+    assert (rollup_check(now).level, rollup_check(now).text) == (Level.OK, "rollups up to date")
+    report("a", "cpu", now)
+    check = rollup_check(now)
+    assert check.level == Level.SOON and "never heard: 1 changes wait" in check.text
+    Heartbeat.objects.create(name="metrics.refresh_rollups", at=now - timedelta(seconds=20))
+    assert rollup_check(now).level == Level.OK
+    assert "last heard 5 min ago" in rollup_check(now + timedelta(minutes=5)).text
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO metric_rollup_marks SELECT 'a', 'cpu', 'percent', now() FROM generate_series(1, 50000)"
+        )
+    assert rollup_check(now).text.startswith("rollups are behind: more than 50,000 changes wait")
 
 
 def test_partitions_that_run_out_are_a_problem_before_they_are_a_loss(now):

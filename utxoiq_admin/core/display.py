@@ -1,6 +1,8 @@
 """How values look on every page: times in UTC with their age, sizes, counts, badges, bars, stars."""
 
+import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -47,6 +49,17 @@ def ago(moment: datetime | None, now: datetime | None = None) -> str:
     if seconds < -1:
         return f"in {span(-seconds)}"
     return f"{span(seconds)} ago"
+
+
+def offset(seconds: float) -> str:
+    """How far after (or, negative, before) some moment: "+42 s", "−3 min", "0 s"."""
+    text = span(abs(seconds))
+    return text if text == "0 s" else f"{'+' if seconds > 0 else '−'}{text}"
+
+
+def json_text(value: Any) -> str:
+    """A value as JSON on one line, letters as they are."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def utc(moment: datetime | None) -> str:

@@ -10,6 +10,8 @@ register = template.Library()
 
 register.filter("ago", display.ago)
 register.filter("utc", display.utc)
+register.filter("offset", display.offset)
+register.filter("json", display.json_text)
 register.filter("moment", display.moment)
 register.filter("span", display.span)
 register.filter("duration", display.duration)

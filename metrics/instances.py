@@ -1,0 +1,53 @@
+"""Which instances a service has: those that its rows named lately."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.db import connection
+
+from metrics.models import ServiceInstance
+
+KNOWN_FOR = timedelta(hours=24)  # an instance not heard for longer is not missed any more
+KEEP = timedelta(days=30)
+OVERLAP = timedelta(minutes=15)  # rows may come late, and clocks differ
+
+# The rows of the last minutes, by idx_metrics_timestamp. In the order of the key: two at once never deadlock.
+_NOTE = """
+INSERT INTO metric_instances (service_name, instance_id, first_at, last_at)
+SELECT service_name, instance_id, min("timestamp"), max("timestamp")
+FROM (SELECT service_name, metric_metadata->>'instance_id' AS instance_id, "timestamp"
+      FROM system_metrics WHERE "timestamp" >= %(since)s) AS named
+WHERE instance_id <> '' AND length(instance_id) <= 200
+GROUP BY 1, 2 ORDER BY 1, 2
+ON CONFLICT (service_name, instance_id) DO UPDATE SET last_at = excluded.last_at
+WHERE metric_instances.last_at < excluded.last_at
+"""
+
+
+def note(*, now: datetime) -> int:
+    """Keep the instances that rows since the last call name, forget those of a month ago; how many were heard.
+
+    The first call, and one after a long pause, looks back KNOWN_FOR.
+    """
+    newest = ServiceInstance.objects.order_by("-last_at").values_list("last_at", flat=True).first()
+    since = max(now - KNOWN_FOR, min(newest, now) - OVERLAP) if newest else now - KNOWN_FOR
+    with connection.cursor() as cursor:
+        cursor.execute(_NOTE, {"since": since})
+        heard = cursor.rowcount
+    ServiceInstance.objects.filter(last_at__lt=now - KEEP).delete()
+    return heard
+
+
+def known(lasts: dict[str, datetime]) -> dict[str, dict[str, datetime]]:
+    """Of each service the instances heard in the KNOWN_FOR before the moment given: {service: {instance: last}}."""
+    oldest = min(lasts.values(), default=None)
+    if oldest is None:
+        return {}
+    rows: Iterable[ServiceInstance] = ServiceInstance.objects.filter(
+        service_name__in=lasts, last_at__gt=oldest - KNOWN_FOR
+    )
+    found: dict[str, dict[str, datetime]] = {}
+    for row in rows:
+        if row.last_at > lasts[row.service_name] - KNOWN_FOR:
+            found.setdefault(row.service_name, {})[row.instance_id] = row.last_at
+    return found
