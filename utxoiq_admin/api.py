@@ -23,6 +23,7 @@ ROUTERS = {
     "/monitoring/backfill": "backfill.api",
     "/monitoring/metrics": "metrics.api",
     "/feedback": "feedback.api",
+    "/monitoring/retention": "utxoiq_admin.retention.api",
     "/monitoring": "utxoiq_admin.monitoring.api",
 }
 

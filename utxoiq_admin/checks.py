@@ -7,6 +7,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
 from utxoiq_admin import service_checks  # noqa: F401  (registers them)
+from utxoiq_admin.retention.storage import InvalidUrl
+from utxoiq_admin.retention.storage import make as make_storage
 
 LOCAL_HOSTS = {"127.0.0.1", "localhost", "[::1]", "::1", ".localhost", "testserver"}
 
@@ -43,6 +45,16 @@ def _retention() -> Iterator[CheckMessage]:
                 f"{name} is {getattr(settings, name)}: rows would be taken out of the table as they come in.",
                 f"Set {name} to at least 1.",
             )
+        if name.startswith("ARCHIVE_") and name.endswith("_DAYS") and getattr(settings, name) < 0:
+            yield _error(
+                5,
+                f"{name} is {getattr(settings, name)}: objects would be removed before they are made.",
+                f"Set {name} to 0 to keep objects for ever, or to at least 1.",
+            )
+    try:
+        make_storage(settings.ARCHIVE_URL)
+    except InvalidUrl as error:
+        yield _error(6, f"ARCHIVE_URL: {error}", "Set ARCHIVE_URL to a storage that can be used.")
 
 
 def _pool() -> Iterator[CheckMessage]:

@@ -90,6 +90,7 @@ INSTALLED_APPS = [
     "backfill",
     "feedback",
     "metrics",
+    "utxoiq_admin.retention",
     "utxoiq_admin.monitoring",
     "utxoiq_admin.demo",
     "utxoiq_admin.apps.PlatformConfig",
@@ -251,6 +252,11 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expire_seconds": 3600},
     },
 }
+CELERY_BEAT_SCHEDULE["archive, verify, delete"] = {
+    "task": "retention.run",
+    "schedule": crontab(hour="2", minute="0"),
+    "options": {"expire_seconds": 6 * 3600, "queue": "long"},
+}
 if EMBEDDED_DATABASE:  # demo data is never loaded anywhere else
     CELERY_BEAT_SCHEDULE["keep demo data alive"] = {
         "task": "demo.keep_alive",
@@ -299,6 +305,14 @@ ROLLUPS_METRICS_DAYS = env.int(
 )  # hourly and daily figures outlive the rows
 RETENTION_FEEDBACK_DAYS = env.int("RETENTION_FEEDBACK_DAYS", default=730)
 RETENTION_JOBS_DAYS = env.int("RETENTION_JOBS_DAYS", default=180)
+RETENTION_TASK_RUNS_DAYS = env.int("RETENTION_TASK_RUNS_DAYS", default=30)
+RETENTION_RUNS_DAYS = env.int("RETENTION_RUNS_DAYS", default=400)
+# How long objects stay in the archive; 0 for ever.
+ARCHIVE_METRICS_DAYS = env.int("ARCHIVE_METRICS_DAYS", default=365)
+ARCHIVE_FEEDBACK_DAYS = env.int("ARCHIVE_FEEDBACK_DAYS", default=0)
+ARCHIVE_JOBS_DAYS = env.int("ARCHIVE_JOBS_DAYS", default=0)
+# file:///folder, s3://bucket/prefix or gs://bucket/prefix; the credentials' places are those of the libraries.
+ARCHIVE_URL = secret("ARCHIVE_URL") or (DATA_DIR / "archive").as_uri()
 FLAG_THRESHOLD = env.int("FLAG_THRESHOLD", default=3)
 CHAIN_TIP_BLOCK = env.int("CHAIN_TIP_BLOCK", default=0)  # 0: the highest block that a job named
 

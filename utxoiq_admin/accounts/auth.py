@@ -18,6 +18,7 @@ READ_PERMISSIONS = {
     "feedback:read": "feedback.view_insightfeedback",
     "backfill:read": "backfill.view_backfilljob",
     "monitoring:read": "metrics.view_systemmetric",
+    "retention:run": "retention.view_run",
 }
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 

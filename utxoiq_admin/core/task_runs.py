@@ -23,7 +23,6 @@ from utxoiq_admin.core.models import TaskRun
 logger = logging.getLogger(__name__)
 HEARTBEAT = 10.0  # seconds
 LOST_AFTER = timedelta(seconds=60)
-KEEP = timedelta(days=30)
 CLEAN_UP_BATCH = 5000  # 40 ms here; a day leaves some 6,000 rows
 ERROR_LENGTH = 4000
 # Seconds after each try to note an end: a database that restarts must not make an hour's work look lost. After the
@@ -130,8 +129,12 @@ def mark_lost(wait: timedelta = LOST_AFTER) -> int:
     )
 
 
-def clean_up(*, keep: timedelta = KEEP, batch: int = CLEAN_UP_BATCH) -> tuple[int, bool]:
-    """Delete at most `batch` of the oldest runs that ended and are older than `keep`: (rows, has_more)."""
+def clean_up(*, keep: timedelta | None = None, batch: int = CLEAN_UP_BATCH) -> tuple[int, bool]:
+    """Delete at most `batch` of the oldest runs that ended and are older than `keep`: (rows, has_more).
+
+    Without `keep`, by the setting RETENTION_TASK_RUNS_DAYS.
+    """
+    keep = keep or timedelta(days=settings.RETENTION_TASK_RUNS_DAYS)
     with transaction.atomic():
         oldest = TaskRun.objects.ended_before(keep).select_for_update(skip_locked=True)
         ids = list(oldest.values_list("pk", flat=True)[: batch + 1])

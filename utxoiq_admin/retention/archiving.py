@@ -1,0 +1,203 @@
+"""The way of a row: spooled, uploaded, verified by reading back, deleted by proof. A slice of a day at a time."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import OperationalError
+from django.db.models import F
+from django.db.models.functions import Now
+from psycopg import errors
+
+from metrics import partitions, sealing
+from utxoiq_admin.core.leases import HeldLease
+from utxoiq_admin.retention import storage
+from utxoiq_admin.retention.models import Archive, Run, RunTable
+from utxoiq_admin.retention.policies import Policy
+from utxoiq_admin.retention.proof import Damaged, exhaust, read_back
+from utxoiq_admin.retention.removal import Removed, remove_rows
+from utxoiq_admin.retention.rows import Due, due
+from utxoiq_admin.retention.spool import Spool, spooled
+
+ATTEMPTS = 5  # to get rows' locks, 2 s each
+
+
+class Contended(Exception):
+    """Other transactions kept rows or a partition locked; nothing was deleted."""
+
+
+@dataclass
+class Work:
+    """What the steps of one table share. `at(step)` says where the run is; it raises when the run must end here."""
+
+    run: Run
+    policy: Policy
+    figures: RunTable
+    lease: HeldLease
+    now: datetime
+    at: Callable[[str], None]
+    slices: int = 0
+
+    def count(self, **changes: int) -> None:
+        """Add to the table's figures, in the transaction that is open."""
+        RunTable.objects.filter(pk=self.figures.pk).update(
+            **{name: F(name) + amount for name, amount in changes.items()}
+        )
+
+
+def archive_table(work: Work) -> list[str]:
+    """Everything that is due in one table; what went wrong without stopping it, in words."""
+    give_up_unfinished(work)
+    faults = finish(work)
+    for each in due(work.policy, work.now):
+        for day in each.days():
+            _archive_day(work, each, day)
+    return faults
+
+
+def give_up_unfinished(work: Work) -> None:
+    """Objects that an earlier run did not verify are none; their rows are still in the table."""
+    Archive.objects.filter(state=Archive.State.WRITING, table=work.policy.table).exclude(run=work.run).update(
+        state=Archive.State.FAILED,
+        error="Its run ended before it was verified; its rows stayed in the table.",
+    )
+
+
+def finish(work: Work) -> list[str]:
+    """Rows of verified objects that a crash left in the table, and restored ones whose hold is over, leave now."""
+    faults = []
+    for archive in Archive.objects.to_finish(work.policy.table, work.now).iterator(chunk_size=100):
+        work.at(f"{work.policy.table}: {archive.first_at:%Y-%m-%d}, reading {archive.key} again")
+        try:
+            _remove(work, archive)
+        except Damaged as error:
+            fault = f"{archive.key}: {error}. Its rows stay in the table, and are archived anew."
+            Archive.objects.filter(pk=archive.pk).update(state=Archive.State.DAMAGED, error=fault)
+            faults.append(fault)
+    return faults
+
+
+def _archive_day(work: Work, due: Due, day: datetime) -> None:
+    end = day + timedelta(days=1)
+    if work.policy.in_months:
+        work.at(f"{due.policy.table}: {day:%Y-%m-%d}, sealing its rollups")
+        sealing.seal(start=day, end=end)
+    start = day
+    while True:
+        work.at(f"{due.policy.table}: {start:%Y-%m-%d %H:%M}, reading rows")
+        with spooled(due, start, end) as spool:
+            if not spool.tally.rows:
+                return
+            archive = _written(work, spool)
+        _verify(work, archive)
+        removed = _remove(work, archive)
+        # Only forward: a row that was edited meanwhile, and stayed, is for the next run. Somebody who edits all the
+        # time would have this one archive the row for ever.
+        if archive.rows < spool.limit or (not removed.rows and start == archive.last_at):
+            return
+        start = archive.last_at
+
+
+def _written(work: Work, spool: Spool) -> Archive:
+    """The manifest's row first: whatever happens, the object's key is known, and an unverified one is swept."""
+    table, tally = work.policy.table, spool.tally
+    work.slices += 1
+    first, last = tally.first_at, tally.last_at
+    key = (
+        f"{table}/{first:%Y/%m}/{table}_{first:%Y%m%dT%H%M%S%f}_{last:%Y%m%dT%H%M%S%f}"
+        f"_{work.run.pk.hex}-{work.slices}.jsonl.gz"
+    )
+    archive = Archive.objects.create(
+        table=table,
+        key=key,
+        first_at=first,
+        last_at=last,
+        rows=tally.rows,
+        bytes=spool.bytes,
+        checksum=tally.checksum,
+        run=work.run,
+    )
+    work.at(f"{table}: {first:%Y-%m-%d}, uploading {tally.rows:,} rows")
+    try:
+        storage.upload(key, spool.file)
+    except storage.StorageFailed as error:
+        _failed(archive, str(error))
+        raise
+    return archive
+
+
+def _verify(work: Work, archive: Archive) -> None:
+    """Read the object back and hold it against what was spooled. Raises Damaged, StorageFailed."""
+    work.at(f"{archive.table}: {archive.first_at:%Y-%m-%d}, reading {archive.rows:,} rows back")
+    try:
+        with storage.opened(archive.key) as packed:
+            exhaust(read_back(packed, archive, work.policy.time))
+    except (Damaged, storage.StorageFailed) as error:
+        why = str(error) if isinstance(error, storage.StorageFailed) else f"{archive.key}: {error}"
+        _failed(archive, f"{why}. It is not what was spooled; its rows stayed in the table.")
+        raise Damaged(f"{why}. It is not what was spooled; nothing of it was deleted.") from error
+    Archive.objects.filter(pk=archive.pk).update(state=Archive.State.VERIFIED, verified_at=Now())
+    work.count(rows_verified=archive.rows, bytes_archived=archive.bytes)
+
+
+def _failed(archive: Archive, why: str) -> None:
+    Archive.objects.filter(pk=archive.pk).update(state=Archive.State.FAILED, error=why)
+
+
+def _remove(work: Work, archive: Archive) -> Removed:
+    """The manifest beside the object, then its rows leave. Raises Damaged, StorageFailed, Contended."""
+    work.at(f"{archive.table}: {archive.first_at:%Y-%m-%d}, deleting {archive.rows:,} rows")
+    storage.write_small(archive.manifest_key, manifest(archive))
+
+    def count(removed: Removed) -> None:
+        work.count(rows_deleted=removed.rows, rows_superseded=removed.superseded)
+
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return remove_rows(archive, work.policy, work.lease, count=count)
+        except OperationalError as error:
+            if not isinstance(error.__cause__, errors.LockNotAvailable | errors.DeadlockDetected):
+                raise
+            if attempt == ATTEMPTS:
+                raise Contended(
+                    f"Rows of {archive.table} of {archive.first_at:%Y-%m-%d} stayed locked by other transactions "
+                    f"through {ATTEMPTS} attempts of 2 s; they leave in the next run."
+                ) from error
+            work.at(f"{archive.table}: {archive.first_at:%Y-%m-%d}, waiting for rows that others have locked")
+    raise AssertionError("unreachable")
+
+
+def manifest(archive: Archive) -> str:
+    """What the object is, for somebody who has the bucket and not this database."""
+    return json.dumps(
+        {
+            "table": archive.table,
+            "object": archive.key,
+            "format": "gzip; JSON Lines: one row a line, with all columns, as row_to_json writes it; times in UTC",
+            "first": archive.first_at.isoformat(),
+            "last": archive.last_at.isoformat(),
+            "rows": archive.rows,
+            "bytes": archive.bytes,
+            "checksum": archive.checksum,
+            "checksum_is": "the sum of the md5 of each line without its newline, modulo 2^128, in hexadecimal",
+            "run": str(archive.run_id),
+        },
+        indent=1,
+    )
+
+
+def drop_partitions(work: Work) -> list[str]:
+    """Partitions of the months before the hot window go once they are empty; what stayed locked, in words."""
+    faults = []
+    oldest, _ = partitions.window(work.now)
+    for each in partitions.listing():
+        if each.end.date() > oldest:
+            continue
+        work.at(f"{each.name}: dropping it if it is empty")
+        try:
+            if partitions.drop_empty(each.name):
+                work.count(partitions_dropped=1, bytes_freed=each.bytes)
+        except partitions.PartitionBusy as error:
+            faults.append(str(error))
+    return faults

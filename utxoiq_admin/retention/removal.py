@@ -1,0 +1,164 @@
+"""Rows leave their table, by proof: exactly those that stand, unchanged, in an object that was read back just now.
+
+Danger: here rows are deleted for good. What keeps it safe, in this order:
+1. The object is read back and held against its manifest, each time, directly before the deletion. Whatever happened
+   to it since it was verified is found here, and nothing is deleted.
+2. The transaction checks the lease first: a run that was taken over commits nothing.
+3. A row goes only if its key and the md5 of all its columns stand in the proof. Edited since, it stays; its line in
+   the object is noted as superseded, and the row is archived again.
+4. The deletion and the manifest's new state commit together.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, models
+from django.db.models.functions import Now
+from psycopg import sql
+
+from metrics import sealing
+from metrics.models import SealedDay
+from utxoiq_admin.core.leases import HeldLease
+from utxoiq_admin.retention import storage
+from utxoiq_admin.retention.models import Archive
+from utxoiq_admin.retention.policies import Policy, midnight
+from utxoiq_admin.retention.proof import exhaust, proof_file, read_back
+from utxoiq_admin.retention.rows import BOUNDS, PINS, SAME_CONTENT, same_key, source_of
+
+_TEMPORARY = """
+CREATE TEMPORARY TABLE retention_proof (id uuid NOT NULL, at timestamptz NOT NULL, digest uuid NOT NULL)
+ON COMMIT DROP
+"""
+
+# Names and times as constants of the slice: the planner reads its rows by time, and hashes the proof.
+_MATCHING = sql.SQL(
+    "FROM {source} AS t JOIN retention_proof AS p ON {key} AND {content} WHERE {time} >= {first} AND {time} <= {last}"
+)
+_DELETE = sql.SQL(
+    "DELETE FROM {source} AS t USING retention_proof AS p "
+    "WHERE {key} AND {content} AND {time} >= {first} AND {time} <= {last}"
+)
+_SUPERSEDED = sql.SQL("SELECT p.digest FROM {source} AS t JOIN retention_proof AS p ON {key}")
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What one object's removal came to."""
+
+    rows: int
+    superseded: int
+
+
+def proof_of(archive: Archive, policy: Policy) -> bytearray:
+    """Read the object back and hold it against its manifest; the proof for COPY. Raises Damaged, StorageFailed."""
+    proof = bytearray()
+    with storage.opened(archive.key) as packed:
+        exhaust(read_back(packed, archive, policy.time, proof=proof))
+    return proof
+
+
+def remove_rows(archive: Archive, policy: Policy, lease: HeldLease, *, count: Any) -> Removed:
+    """Delete the object's rows that stand in the table unchanged; `count(removed)` runs in the same transaction.
+
+    Raises Damaged or StorageFailed (nothing was deleted), LeaseLost, OperationalError where locks are contended.
+    """
+    proof = proof_of(archive, policy)
+    source = source_of(policy, archive.first_at)
+    with sealing.uncounted(), connection.cursor() as cursor:
+        cursor.execute(PINS)
+        cursor.execute(BOUNDS)
+        lease.check()
+        current = Archive.objects.select_for_update().get(pk=archive.pk)
+        if current.state not in (Archive.State.VERIFIED, Archive.State.RESTORED):
+            return Removed(0, 0)
+        removed, superseded = _delete(cursor, policy, source, archive, proof) if source else (0, [])
+        current.state = Archive.State.ARCHIVED
+        current.rows_deleted += removed
+        current.superseded = sorted({*current.superseded, *superseded})
+        current.hold_until = None
+        current.save()
+        Archive.objects.filter(pk=archive.pk).update(deleted_at=Now())
+        done = Removed(removed, len(superseded))
+        count(done)
+    return done
+
+
+def _delete(
+    cursor: Any, policy: Policy, source: str, archive: Archive, proof: bytearray
+) -> tuple[int, list[UUID]]:
+    cursor.execute(_TEMPORARY)
+    with cursor.copy("COPY retention_proof FROM STDIN") as copy:
+        copy.write(proof_file(proof).getvalue())  # type: ignore[attr-defined]
+    names = _names(policy, source, archive.first_at, archive.last_at)
+    if policy.in_months:
+        _check_sealed(archive)
+        _count_late(cursor, names)
+    _remove_dependents(cursor, policy, names)
+    cursor.execute(_DELETE.format(**names))
+    removed = int(cursor.rowcount)
+    if removed == archive.rows:
+        return removed, []
+    cursor.execute(_SUPERSEDED.format(**names))
+    return removed, [row[0] for row in cursor.fetchall()]
+
+
+def _names(policy: Policy, source: str, first: datetime, last: datetime) -> dict[str, Any]:
+    return {
+        "source": sql.Identifier(source),
+        "key": same_key(policy),
+        "content": SAME_CONTENT,
+        "time": sql.Identifier("t", policy.time),
+        "first": sql.Literal(first),
+        "last": sql.Literal(last),
+    }
+
+
+def _check_sealed(archive: Archive) -> None:
+    """Deleting leaves no mark: it must be certain that the rollups of the day are final."""
+    day = midnight(archive.first_at).date()
+    if not SealedDay.objects.filter(day=day).exists():
+        raise RuntimeError(
+            f"{day} is not sealed: deleting its rows would leave wrong figures. Nothing was deleted."
+        )
+
+
+def _count_late(cursor: Any, names: dict[str, Any]) -> None:
+    """Late rows enter the rollup in the transaction that deletes them; locked, so that they are the same rows."""
+    late = sql.SQL(" AND EXISTS (SELECT FROM metric_late_rows l WHERE l.id = t.id AND l.{0} = t.{0})").format(
+        sql.Identifier("timestamp")
+    )
+    cursor.execute(
+        sql.SQL('SELECT t.id, t."timestamp" ')
+        + _MATCHING.format(**names)
+        + late
+        + sql.SQL(" FOR UPDATE OF t")
+    )
+    if keys := cursor.fetchall():
+        sealing.merge_late(keys)
+
+
+def _remove_dependents(cursor: Any, policy: Policy, names: dict[str, Any]) -> None:
+    """Rows of other tables of ours that hang on these go with them, or let go of them, as their models say."""
+    references = [
+        each
+        for each in policy.model._meta.related_objects
+        if getattr(each.field, "db_constraint", True) and each.on_delete in (models.CASCADE, models.SET_NULL)
+    ]
+    if not references:
+        return
+    cursor.execute("CREATE TEMPORARY TABLE retention_going (id uuid NOT NULL) ON COMMIT DROP")
+    cursor.execute(
+        sql.SQL("INSERT INTO retention_going SELECT t.id ")
+        + _MATCHING.format(**names)
+        + sql.SQL(" FOR UPDATE OF t")
+    )
+    for each in references:
+        table = sql.Identifier(each.related_model._meta.db_table)
+        column = sql.Identifier(str(each.field.column))
+        which = sql.SQL("WHERE {} IN (SELECT id FROM retention_going)").format(column)
+        if each.on_delete is models.CASCADE:
+            cursor.execute(sql.SQL("DELETE FROM {} ").format(table) + which)
+        else:
+            cursor.execute(sql.SQL("UPDATE {} SET {} = NULL ").format(table, column) + which)

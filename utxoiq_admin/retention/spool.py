@@ -1,0 +1,106 @@
+"""The first step of a row's way: from the table into a bounded file on this machine, in one short transaction."""
+
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import IO, Any
+
+from django.db import transaction
+from psycopg import sql
+
+from utxoiq_admin.retention.proof import Tally, tallied
+from utxoiq_admin.retention.rows import AS_LINES, Due, cursor_with_pins
+
+SLICE_ROWS = 100_000
+SPOOL_BYTES = 256 * 1024 * 1024  # compressed; rows of ordinary size fill some 5 MB
+FEWER = 10
+GZIP_LEVEL = 6
+_CHUNK = 512 * 1024
+
+_COPY = sql.SQL(
+    "COPY (SELECT row_to_json(t) FROM {source} AS t WHERE {condition} ORDER BY {time} LIMIT {limit}) TO STDOUT {how}"
+)
+
+
+class SpoolFull(Exception):
+    """The slice's rows are so large that the file would pass SPOOL_BYTES."""
+
+
+@dataclass
+class Spool:
+    """A slice in its file, ready to be read from the start."""
+
+    file: IO[bytes]
+    limit: int  # rows that it might have; with fewer, no more were due
+    tally: Tally = field(default_factory=Tally)
+    bytes: int = 0
+
+
+@contextmanager
+def spooled(due: Due, start: datetime, end: datetime) -> Iterator[Spool]:
+    """At most SLICE_ROWS of the rows that are due in start <= time < end, the oldest; the file goes at the end.
+
+    The transaction ends with the copying: no snapshot of the production database waits for a bucket.
+    Raises SpoolFull when even few rows do not fit, OSError when the disk is full.
+    """
+    limit = SLICE_ROWS
+    while True:
+        with tempfile.TemporaryFile(prefix="utxoiq-spool-") as file:
+            spool = Spool(file, limit)
+            try:
+                _copy(due, start, end, spool)
+            except SpoolFull:
+                if limit == 1:
+                    raise
+                limit = max(1, limit // FEWER)
+                continue
+            file.seek(0)
+            yield spool
+            return
+
+
+@transaction.atomic
+def _copy(due: Due, start: datetime, end: datetime, spool: Spool) -> None:
+    query = _COPY.format(
+        source=sql.Identifier(due.source),
+        condition=due.condition(start, end),
+        time=sql.Identifier("t", due.policy.time),
+        limit=sql.Literal(spool.limit),
+        how=AS_LINES,
+    )
+    packer = zlib.compressobj(GZIP_LEVEL, wbits=31)
+    with cursor_with_pins() as cursor, cursor.copy(query) as copy:
+        waiting: list[bytes] = []
+        size = 0
+        for line in tallied(_lines(copy), due.policy.time, spool.tally):
+            waiting.append(line)
+            size += len(line)
+            if size >= _CHUNK:
+                _write(spool, packer.compress(b"\n".join((*waiting, b""))))
+                waiting, size = [], 0
+        _write(spool, packer.compress(b"\n".join((*waiting, b""))))
+    _write(spool, packer.flush())
+    spool.file.flush()
+
+
+def _lines(copy: Any) -> Iterator[bytes]:
+    """The lines of COPY, however the driver cuts them."""
+    rest = b""
+    for chunk in copy:
+        data = rest + bytes(chunk) if rest else bytes(chunk)
+        if data.find(b"\n") == len(data) - 1:  # one line, as the server sends them
+            rest = b""
+            yield data[:-1]
+        else:
+            *lines, rest = data.split(b"\n")
+            yield from lines
+
+
+def _write(spool: Spool, packed: bytes) -> None:
+    spool.bytes += len(packed)
+    if spool.bytes > SPOOL_BYTES:
+        raise SpoolFull(f"rows of {spool.tally.rows:,} or fewer need more than {SPOOL_BYTES:,} bytes of file")
+    spool.file.write(packed)
