@@ -7,7 +7,7 @@ from utxoiq_admin.roles import ROLES, sync_roles
 
 pytestmark = pytest.mark.django_db
 # What people see as tables of the platform; people, groups, tokens and sessions are not among them.
-VIEWED_BY_STAFF = ["backfill", "feedback", "metrics", "core"]
+VIEWED_BY_STAFF = ["backfill", "feedback", "metrics", "retention", "core"]
 
 
 def granted(name):

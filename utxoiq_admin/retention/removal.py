@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, models
+from django.db import connection
 from django.db.models.functions import Now
 from psycopg import sql
 
@@ -95,7 +95,6 @@ def _delete(
     if policy.in_months:
         _check_sealed(archive)
         _count_late(cursor, names)
-    _remove_dependents(cursor, policy, names)
     cursor.execute(_DELETE.format(**names))
     removed = int(cursor.rowcount)
     if removed == archive.rows:
@@ -137,28 +136,3 @@ def _count_late(cursor: Any, names: dict[str, Any]) -> None:
     )
     if keys := cursor.fetchall():
         sealing.merge_late(keys)
-
-
-def _remove_dependents(cursor: Any, policy: Policy, names: dict[str, Any]) -> None:
-    """Rows of other tables of ours that hang on these go with them, or let go of them, as their models say."""
-    references = [
-        each
-        for each in policy.model._meta.related_objects
-        if getattr(each.field, "db_constraint", True) and each.on_delete in (models.CASCADE, models.SET_NULL)
-    ]
-    if not references:
-        return
-    cursor.execute("CREATE TEMPORARY TABLE retention_going (id uuid NOT NULL) ON COMMIT DROP")
-    cursor.execute(
-        sql.SQL("INSERT INTO retention_going SELECT t.id ")
-        + _MATCHING.format(**names)
-        + sql.SQL(" FOR UPDATE OF t")
-    )
-    for each in references:
-        table = sql.Identifier(each.related_model._meta.db_table)
-        column = sql.Identifier(str(each.field.column))
-        which = sql.SQL("WHERE {} IN (SELECT id FROM retention_going)").format(column)
-        if each.on_delete is models.CASCADE:
-            cursor.execute(sql.SQL("DELETE FROM {} ").format(table) + which)
-        else:
-            cursor.execute(sql.SQL("UPDATE {} SET {} = NULL ").format(table, column) + which)
