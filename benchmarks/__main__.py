@@ -8,15 +8,18 @@ import argparse
 import os
 import time
 
+NEEDS_METRICS = ("lists", "charts", "ingest")
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--metrics", type=int, default=26_000_000, help="rows in system_metrics")
+    parser.add_argument("--feedback", type=int, default=5_000_000, help="rows in insight_feedback")
     parser.add_argument("--repeat", type=int, default=40, help="requests measured per page")
     parser.add_argument("--ingest-requests", type=int, default=40, help="batches of 5,000 rows a turn")
     parser.add_argument("--connections", type=int, default=4, help="connections that write at once")
     parser.add_argument(
-        "--only", choices=["lists", "charts", "ingest", "progress"], help="measure nothing else"
+        "--only", choices=[*NEEDS_METRICS, "progress", "feedback"], help="measure nothing else"
     )
     options = parser.parse_args()
 
@@ -40,15 +43,20 @@ def run(options: argparse.Namespace) -> None:
     from django.core.management import call_command
     from django.test.utils import setup_test_environment
 
-    from benchmarks import charts, data, ingest, lists, progress
+    from benchmarks import charts, data, feedback, ingest, lists, progress
     from benchmarks.report import Report
 
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     setup_test_environment()
     call_command("migrate", verbosity=0)
-    begun = time.monotonic()
-    rows = data.build_metrics(options.metrics)
-    print(f"built {rows:,} metrics in {time.monotonic() - begun:.0f} s", flush=True)
+    if options.only in (None, *NEEDS_METRICS):
+        begun = time.monotonic()
+        rows = data.build_metrics(options.metrics)
+        print(f"built {rows:,} metrics in {time.monotonic() - begun:.0f} s", flush=True)
+    if options.only in (None, "feedback"):
+        begun = time.monotonic()
+        rows = data.build_feedback(options.feedback)
+        print(f"built {rows:,} rows of feedback in {time.monotonic() - begun:.0f} s", flush=True)
     report = Report()
     if options.only in (None, "lists"):
         lists.measure(report, repeat=options.repeat)
@@ -58,6 +66,8 @@ def run(options: argparse.Namespace) -> None:
         ingest.measure(report, requests=options.ingest_requests, connections=options.connections, turns=3)
     if options.only in (None, "progress"):
         progress.measure(report)
+    if options.only in (None, "feedback"):
+        feedback.measure(report, repeat=options.repeat)
     report.print()
 
 

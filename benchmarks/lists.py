@@ -37,19 +37,19 @@ def measure(report: Report, *, repeat: int) -> None:
     client.force_login(user)
     deep = _thousandth_cursor()
     for name, query in FILTERS.items():
-        report.add(f"metrics list, {name}", _p95(client, f"{METRICS}?{query}", repeat), LIMIT_MS)
+        report.add(f"metrics list, {name}", p95(client, f"{METRICS}?{query}", repeat), LIMIT_MS)
     for name, query in FILTERS.items():
         if "90d" in query and "o=" not in query:
             report.add(
-                f"page 1000 of {name}", _p95(client, f"{METRICS}?{query}&after={deep}", repeat), LIMIT_MS
+                f"page 1000 of {name}", p95(client, f"{METRICS}?{query}&after={deep}", repeat), LIMIT_MS
             )
     newest = SystemMetric.objects.order_by("-timestamp").first()
     assert newest is not None
     report.add(
-        "metric search by id, 90 d", _p95(client, f"{METRICS}?range=90d&q={newest.pk}", repeat), LIMIT_MS
+        "metric search by id, 90 d", p95(client, f"{METRICS}?range=90d&q={newest.pk}", repeat), LIMIT_MS
     )
-    report.add("metric detail", _p95(client, f"{METRICS}{newest.pk}/change/", repeat), LIMIT_MS)
-    report.add("home page", _p95(client, "/", repeat), LIMIT_MS)
+    report.add("metric detail", p95(client, f"{METRICS}{newest.pk}/change/", repeat), LIMIT_MS)
+    report.add("home page", p95(client, "/", repeat), LIMIT_MS)
 
 
 def _thousandth_cursor() -> str:
@@ -57,7 +57,7 @@ def _thousandth_cursor() -> str:
     return encode((row.timestamp, row.pk))
 
 
-def _p95(client: Client, url: str, repeat: int) -> float:
+def p95(client: Client, url: str, repeat: int) -> float:
     """95th percentile of the request's time in ms, after two requests that warm it."""
     times = []
     for turn in range(repeat + 2):

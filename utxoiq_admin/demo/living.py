@@ -126,6 +126,7 @@ def _trim(state: DemoState, plan: Plan, now: datetime) -> bool:
         more = more or end < oldest
     past = [
         storage.delete_some("insight_feedback", "user_id LIKE 'demo-%%' AND created_at < %s", [oldest]),
+        storage.delete_some("insight_flags", "user_id LIKE 'demo-%%' AND withdrawn_at < %s", [oldest]),
         storage.delete_some("insight_texts", "is_demo AND published_at < %s", [oldest]),
     ]
     excess = BackfillJob.objects.filter(created_by=CREATED_BY).order_by("-started_at")[KEPT : KEPT + 100]

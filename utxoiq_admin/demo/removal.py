@@ -51,6 +51,9 @@ def remove_rows(token: uuid.UUID) -> int:
     for table, mark in _MARKS:
         while batch := _batch(token, partial(storage.delete_some, table, mark)):
             removed += batch
+    # What their flags were goes too; it is no row that the load counted.
+    while _batch(token, partial(storage.delete_some, "insight_flags", "user_id LIKE 'demo-%%'")):
+        pass
     for first, end, percent in _spans():
         removed += _batch(token, partial(storage.delete_metrics, first, end), percent)
     return removed
