@@ -8,7 +8,7 @@ import argparse
 import os
 import time
 
-NEEDS_METRICS = ("lists", "charts", "ingest")
+NEEDS_METRICS = ("lists", "services", "charts", "ingest")
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
     from django.core.management import call_command
     from django.test.utils import setup_test_environment
 
-    from benchmarks import charts, data, feedback, ingest, lists, progress
+    from benchmarks import charts, data, feedback, ingest, lists, progress, services
     from benchmarks.report import Report
 
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
@@ -60,6 +60,8 @@ def run(options: argparse.Namespace) -> None:
     report = Report()
     if options.only in (None, "lists"):
         lists.measure(report, repeat=options.repeat)
+    if options.only in (None, "services"):
+        services.measure(report, repeat=options.repeat)
     if options.only in (None, "charts"):
         charts.measure(report, repeat=options.repeat)
     if options.only in (None, "ingest"):

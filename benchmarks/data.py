@@ -15,7 +15,8 @@ VOICES = 50  # rows for each insight, on the average
 USERS = 500_009  # a prime, so that the users of one insight are all different
 FLAGGED = 20  # one insight in so many has flags
 
-_DAY = """
+# A row a minute of every series; parameters: start, end, SERVICES, TYPES.
+MINUTES = """
 INSERT INTO system_metrics (service_name, metric_type, metric_value, unit, "timestamp", metric_metadata)
 SELECT 'service-' || lpad(s::text, 2, '0'), 'type-' || lpad(k::text, 2, '0'),
        50 + 30 * sin(extract(epoch FROM at) / 86400 * 6.2832 + s) + random() * 10,
@@ -32,7 +33,7 @@ def build_metrics(rows: int) -> int:
     with connection.cursor() as cursor:
         while start < end:
             until = min(end, start + timedelta(days=1))
-            cursor.execute(_DAY, [start, until, SERVICES, TYPES])
+            cursor.execute(MINUTES, [start, until, SERVICES, TYPES])
             start = until
             rollups.refresh()
         cursor.execute("VACUUM (ANALYZE) system_metrics, metric_rollup_hours, metric_rollup_days")
