@@ -8,6 +8,7 @@ from django.db.models import Q
 
 from metrics.rollup_models import LateRow, RollupDay, RollupHour, RollupMark, SealedDay
 from metrics.service_models import Retirement, ServiceInstance
+from metrics.view_models import SavedView
 from utxoiq_admin.core.cursors import Page, page
 from utxoiq_admin.core.defaults import UUID7, DatabaseNow, uuid7
 
@@ -17,6 +18,7 @@ __all__ = [
     "RollupDay",
     "RollupHour",
     "RollupMark",
+    "SavedView",
     "SealedDay",
     "ServiceInstance",
     "SystemMetric",

@@ -14,6 +14,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from metrics.rollup_reads import UNSETTLED, raw_buckets, rolled_up, settled
+from metrics.series_gaps import Gaps, find
 from metrics.sketch import merge, percentiles
 
 HOUR, DAY = 3600, 86_400
@@ -44,6 +45,7 @@ class Request:
     step: int
     source: Source
     sketches: bool = False
+    gaps_until: int | None = None  # also tell what is missing, in buckets that are over by this time
 
     @property
     def base(self) -> int:
@@ -57,7 +59,10 @@ class Request:
 
 @dataclass
 class Series:
-    """Parallel columns, one place for each bucket; None where no row is."""
+    """Parallel columns, one place for each bucket; None where no row is.
+
+    `last` is the newest row's time; `moments` those of a raw bucket's first and last row, since the range's start.
+    """
 
     service_name: str
     metric_type: str
@@ -67,6 +72,9 @@ class Series:
     lowest: list[float | None]
     highest: list[float | None]
     sketch: dict[int, dict[int, int]] = field(default_factory=dict)
+    last: datetime | None = None
+    moments: dict[int, tuple[float, float]] = field(default_factory=dict)
+    gaps: Gaps = field(default_factory=Gaps)
 
     @classmethod
     def empty(cls, key: tuple[str, str, str], places: int) -> "Series":
@@ -100,6 +108,7 @@ class Series:
         """The same rows in buckets `width` times as wide."""
         places = len(self.rows) // width
         wide = Series.empty((self.service_name, self.metric_type, self.unit), places)
+        wide.last, wide.gaps = self.last, self.gaps.widened(self.rows, width)
         columns = zip(self.rows, self.total, self.lowest, self.highest, strict=True)
         for place, (rows, total, lowest, highest) in enumerate(columns):
             if rows is not None:
@@ -126,6 +135,15 @@ class Answer:
     request: Request
     series: list[Series]
     data_to: datetime | None
+
+
+def tell_gaps(request: Request, series: list[Series]) -> None:
+    """Tell what is missing in each series, where the request asks for it."""
+    if request.gaps_until is None:
+        return
+    over = (request.gaps_until - request.start) // request.base
+    for one in series:
+        one.gaps = find(one.rows, one.moments, request.base, over)
 
 
 def finite(value: float) -> float:
@@ -172,9 +190,13 @@ def read(request: Request) -> Answer:
             kind == "hour" and (service, metric_type, unit, at) in pending
         ):
             series.add(place, rest[0], rest[1], rest[2], rest[3], rest[5:7])
+        if kind == "raw" and request.source == Source.RAW and request.gaps_until is not None:
+            series.moments[place] = (rest[7] - request.start, rest[4].timestamp() - request.start)
+        series.last = rest[4] if series.last is None else max(series.last, rest[4])
         data_to = rest[4] if data_to is None else max(data_to, rest[4])
     width = request.step // request.base
     kept = [each for _, each in sorted(found.items()) if any(n is not None for n in each.rows)]
+    tell_gaps(request, kept)
     series_list = [each.widened(width) for each in kept] if width > 1 else kept
     end = datetime.fromtimestamp(request.end, UTC)
     return Answer(request, series_list, min(data_to, end) if data_to else None)

@@ -1,6 +1,6 @@
 """What an aggregate or a chart may ask for, which source answers it, and the answer as JSON in columns."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -64,14 +64,23 @@ def aggregate(wish: Wish, *, now: datetime) -> bytes:
     """The answer as JSON, from the cache while nothing changed. Raises Limit."""
     request = plan(wish)
     name = f"aggregate {request} {wish.split_by!r}"
-    ttl = TTL_OPEN if request.end > now.timestamp() else TTL
     keys = [f"service:{service}" for service in request.services]
 
     def compute() -> str:
         return orjson.dumps(_columns(request, wish.split_by, now)).decode()
 
+    return in_time(lambda: cached(name, keys=keys, ttl=time_to_live(request, now), compute=compute)).encode()
+
+
+def time_to_live(request: Request, now: datetime) -> float:
+    """Seconds for which an answer may be kept."""
+    return TTL_OPEN if request.end > now.timestamp() else TTL
+
+
+def in_time(work: Callable[[], str]) -> str:
+    """What the work yields. Raises Limit where the database was too slow for it."""
     try:
-        return cached(name, keys=keys, ttl=ttl, compute=compute).encode()
+        return work()
     except OperationalError as error:
         if isinstance(error.__cause__, errors.QueryCanceled):
             why = "This takes longer than 10 s. Choose a shorter range, a longer interval or fewer services."

@@ -82,18 +82,22 @@ UNION ALL SELECT 'late', {rest} FROM ({figures(_LATE)}) AS late
 """  # noqa: S608
 
 
+FIRST = "extract(epoch FROM first_at)::float8"
+
+
 def raw_buckets(sketches: bool) -> str:
-    """Buckets of raw rows. Without sketches one pass: the index on service and time serves it."""
+    """Buckets of raw rows, each with its first row's time. Without sketches one pass: the index on service and time
+    serves it."""
     at = "date_bin(%(width)s::interval, m.\"timestamp\", 'epoch')"
     scope = f'{_SCOPE.format("m")} AND m."timestamp" >= %(start)s AND m."timestamp" < %(end)s'
     if sketches:
         rows = f"(SELECT m.*, {at} AS hour FROM system_metrics m WHERE {scope}) AS m"  # noqa: S608
-        return (
-            f"SELECT 'raw', {_KEY.format('hour')}, {_FIGURES}, bins, bin_rows FROM ({figures(rows)}) AS raw"  # noqa: S608
-        )
+        columns = f"{_KEY.format('hour')}, {_FIGURES}, bins, bin_rows, {FIRST}"
+        return f"SELECT 'raw', {columns} FROM ({figures(rows, first=True)}) AS raw"  # noqa: S608
     return f"""
-SELECT 'raw', {_KEY.format("at")}, {_FIGURES}, NULL::int[], NULL::int[] FROM (
+SELECT 'raw', {_KEY.format("at")}, {_FIGURES}, NULL::int[], NULL::int[], {FIRST} FROM (
   SELECT service_name, metric_type, unit, {at} AS at, count(*) AS rows, {total("metric_value")} AS total,
-         min(metric_value) AS lowest, max(metric_value) AS highest, max("timestamp") AS last_at
+         min(metric_value) AS lowest, max(metric_value) AS highest, min("timestamp") AS first_at,
+         max("timestamp") AS last_at
   FROM system_metrics m WHERE {scope} GROUP BY 1, 2, 3, 4) AS raw
 """  # noqa: S608

@@ -6,7 +6,8 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from metrics.reading import TIMEOUT_MS, Answer, Request, Series
+from metrics.reading import TIMEOUT_MS, Answer, Request, Series, tell_gaps
+from metrics.rollup_reads import FIRST
 from metrics.rollup_sql import figures, total
 
 PARTS = 20  # of each series: those with the highest average
@@ -18,7 +19,7 @@ _ROWS = """(SELECT json_build_array(service_name, coalesce(metric_metadata ->> %
 
 # Service and part are one name, a JSON array, which the figures group by like any name.
 _SPLIT = f"""
-WITH buckets AS MATERIALIZED ({figures(_ROWS)}),
+WITH buckets AS MATERIALIZED ({figures(_ROWS, first=True)}),
 parts AS (
   SELECT service_name, metric_type, unit,
          row_number() OVER (PARTITION BY service_name::json ->> 0, metric_type, unit
@@ -26,7 +27,7 @@ parts AS (
          count(*) OVER (PARTITION BY service_name::json ->> 0, metric_type, unit) AS parts
   FROM buckets GROUP BY 1, 2, 3)
 SELECT service_name, metric_type, unit, extract(epoch FROM hour)::bigint, rows, total, lowest, highest, last_at,
-       bins, bin_rows, parts
+       bins, bin_rows, parts, {FIRST}
 FROM buckets JOIN parts USING (service_name, metric_type, unit) WHERE place <= {PARTS}
 ORDER BY 1, 2, 3
 """  # noqa: S608
@@ -37,7 +38,7 @@ def read_split(request: Request, key: str) -> tuple[Answer, list[dict[str, Any]]
     found: dict[tuple[str, str, str], Series] = {}
     more: list[dict[str, Any]] = []
     data_to: datetime | None = None
-    for name, metric_type, unit, at, rows, total_, lowest, highest, last_at, *sketch, parts in _fetch(
+    for name, metric_type, unit, at, rows, total_, lowest, highest, last_at, *sketch, parts, first in _fetch(
         request, key
     ):
         service, part = json.loads(name)
@@ -48,7 +49,10 @@ def read_split(request: Request, key: str) -> tuple[Answer, list[dict[str, Any]]
             more.append({"part": part, "parts": parts})
         place = (at - request.start) // request.step
         series.add(place, rows, total_, lowest, highest, sketch if request.sketches else (None, None))
+        series.moments[place] = (first - request.start, last_at.timestamp() - request.start)
+        series.last = last_at if series.last is None else max(series.last, last_at)
         data_to = last_at if data_to is None else max(data_to, last_at)
+    tell_gaps(request, list(found.values()))
     return Answer(request, list(found.values()), data_to), more
 
 

@@ -31,19 +31,21 @@ def raw_rows(places: str) -> str:
       AND r.metric_type || E'\\n' || r.unit = ANY(p.kinds) OFFSET 0) m"""  # noqa: S608
 
 
-def figures(rows: str) -> str:
+def figures(rows: str, *, first: bool = False) -> str:
     """SELECT of the figures of each (service_name, metric_type, unit, hour) of the FROM clause `rows`.
 
-    By bin first, then by bucket: one pass over the rows gives sums, extremes and sketch.
+    By bin first, then by bucket: one pass over the rows gives sums, extremes and sketch. `first` adds the oldest row's
+    time, `first_at`.
     """
+    oldest = (", min(earliest) AS first_at", ', min(m."timestamp") AS earliest') if first else ("", "")
     return f"""
   SELECT service_name, metric_type, unit, hour, sum(n)::bigint AS rows, metric_total(sum(usual), sum(scaled)) AS total,
          min(low) AS lowest, max(high) AS highest, max(latest) AS last_at,
-         array_agg(bin ORDER BY bin) AS bins, array_agg(n::int ORDER BY bin) AS bin_rows
+         array_agg(bin ORDER BY bin) AS bins, array_agg(n::int ORDER BY bin) AS bin_rows{oldest[0]}
   FROM (
     SELECT m.service_name, m.metric_type, m.unit, m.hour, metric_bin(m.metric_value) AS bin, count(*) AS n,
            {USUAL.format("m.metric_value")} AS usual, {SCALED.format("m.metric_value")} AS scaled,
-           min(m.metric_value) AS low, max(m.metric_value) AS high, max(m."timestamp") AS latest
+           min(m.metric_value) AS low, max(m.metric_value) AS high, max(m."timestamp") AS latest{oldest[1]}
     FROM {rows}
     GROUP BY 1, 2, 3, 4, 5) AS binned
   GROUP BY 1, 2, 3, 4"""  # noqa: S608

@@ -16,12 +16,17 @@ IDS = {name: uuid.UUID(int=n + 1) for n, name in enumerate(["job", "feedback", "
 VIEWERS = {"staff", "moderators", "ops", "administrator"}
 OPS = {"ops", "administrator"}
 ADMINISTRATOR = {"administrator"}
+RANGE = "service=s&type=cpu&start=2026-11-24T10:00Z&end=2026-11-24T11:00Z"
+# Not pages but answers to one: a visitor without rights is told so, not sent to sign in.
+ANSWERS = ("/charts/data/", "/charts/annotations/", "/charts/rows/", "/charts/views/")
 PAGES = {
     "/": VIEWERS,
     "/?live=1": VIEWERS,
     "/charts/": VIEWERS,
-    "/charts/data/?service=s&type=cpu": VIEWERS,
     "/charts/annotations/?start=2026-11-23&end=2026-11-24&service=s": VIEWERS,
+    f"/charts/data/?{RANGE}": VIEWERS,
+    f"/charts/rows/?{RANGE}": VIEWERS,
+    "/charts/views/": VIEWERS,
     "/insights/": VIEWERS,
     "/insights/export.csv": VIEWERS,
     "/insights/i/": VIEWERS,
@@ -43,8 +48,14 @@ PAGES = {
     "/admin/auth/user/": ADMINISTRATOR,
     "/admin/auth/group/": ADMINISTRATOR,
 }
-JSON = ("/charts/data/", "/charts/annotations/")  # answer scripts, which cannot sign in
-POSTED = {"demo/remove", "services/retire/", "services/take-back/"}  # tested with their own pages
+# Posted, or of one's own alone: tested with their own pages.
+ELSEWHERE = {
+    "demo/remove",
+    "services/retire/",
+    "services/take-back/",
+    "charts/views/<uuid:view>/",
+    "charts/views/<uuid:view>/delete/",
+}
 FORBIDDEN_TO_ALL = [
     "/admin/backfill/backfilljob/add/",
     f"/admin/backfill/backfilljob/{IDS['job']}/delete/",
@@ -70,7 +81,7 @@ def rows():
 @pytest.mark.parametrize("path", PAGES)
 def test_who_may_look(path, kind):
     response = signed_in(kind).get(path)
-    if kind == "anonymous" and not path.startswith(JSON):
+    if kind == "anonymous" and not path.startswith(ANSWERS):
         assert (response.status_code, response["Location"].split("?")[0]) == (302, "/admin/login/")
     else:
         assert response.status_code == (200 if kind in PAGES[path] else 403)
@@ -121,6 +132,6 @@ def test_every_page_outside_the_admin_is_in_the_table():
         if route in open_or_elsewhere:
             continue
         found |= {route + str(child.pattern) for child in children} if children is not None else {route}
-    assert found - POSTED == {
+    assert found - ELSEWHERE == {
         resolve(path.split("?")[0]).route for path in PAGES if not path.startswith("/admin/")
     }
