@@ -197,8 +197,10 @@ def read(request: Request) -> Answer:
     width = request.step // request.base
     kept = [each for _, each in sorted(found.items()) if any(n is not None for n in each.rows)]
     tell_gaps(request, kept)
-    series_list = [each.widened(width) for each in kept] if width > 1 else kept
     end = datetime.fromtimestamp(request.end, UTC)
+    for each in kept:
+        each.last = min(each.last or end, end)  # a day's last row may lie beyond the range
+    series_list = [each.widened(width) for each in kept] if width > 1 else kept
     return Answer(request, series_list, min(data_to, end) if data_to else None)
 
 

@@ -28,6 +28,7 @@ STAFF = [
     "retention.view_runtable",
     "retention.view_archive",
     "retention.view_pause",
+    "metrics.view_savedview",
     "core.view_taskrun",
     "core.view_lease",
     "core.view_heartbeat",

@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
+from django.test import Client
+
+from tests.browser import chart_world
 
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
@@ -74,6 +78,32 @@ def visitor(chromium: Any, live_server: Any) -> Iterator[Visitor]:
     """A window of 1280 x 720 in UTC+2 (so that local time would show), with nobody signed in."""
     context = chromium.new_context(viewport={"width": 1280, "height": 720}, timezone_id="Europe/Helsinki")
     opened = Visitor(context.new_page(), live_server.url)
+    yield opened
+    context.close()
+    assert opened.faults == []
+
+
+@pytest.fixture(scope="session")
+def charts_server(django_db_setup: Any, django_db_blocker: Any) -> Iterator[str]:
+    """The chart page's server, once for all its tests: loading the rows takes longer than a test.
+
+    Its tests carry no mark of the database, and so run after all that do, whose end empties it.
+    """
+    with django_db_blocker.unblock(), chart_world.served() as url:
+        yield url
+
+
+@pytest.fixture
+def charts_visitor(chromium: Any, charts_server: str) -> Iterator[Visitor]:
+    """A signed-in window of 1280 x 720 in UTC+2, with nothing remembered from the test before."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 720}, timezone_id="Europe/Helsinki")
+    chart_world.load_once()
+    client = Client()
+    client.force_login(User.objects.get(username=chart_world.WHO))
+    cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
+    context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": cookie, "url": charts_server}])
+    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=charts_server)
+    opened = Visitor(context.new_page(), charts_server)
     yield opened
     context.close()
     assert opened.faults == []

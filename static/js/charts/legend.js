@@ -39,10 +39,10 @@ export function legend(holder, context) {
   const more = panel.series.find((one) => one.parts > panel.series.length);
   const head = ["", "here", "avg", "min", "max", p95 && "p95", body.compare && "change", "rows"].filter((text) => text !== false && text != null);
   holder.legend.replaceChildren(h("table", { class: "legend" },
-    h("thead", {}, h("tr", {}, ...head.map((text) => h("th", { scope: "col", class: text === "rows" ? "legend-rows" : null }, text || h("span", { class: "sr" }, "series"))))),
+    h("thead", {}, h("tr", {}, ...head.map((text) => h("th", { scope: "col", class: { rows: "legend-rows", here: "legend-at" }[text] }, text || h("span", { class: "sr" }, "series"))))),
     h("tbody", {}, ...rows)));
   if (more) holder.legend.append(h("p", { class: "chart-note" }, `The ${panel.series.length} highest of ${more.parts} instances.`));
-  holder.at = [...holder.legend.querySelectorAll(".legend-at")];
+  holder.at = [...holder.legend.querySelectorAll("td.legend-at")];
 }
 
 /** The values under the crosshair, in this chart's legend. */
@@ -61,7 +61,7 @@ export function foot(holder, context) {
   return [
     `${rows.toLocaleString("en-US")} rows`, body.source, `${context.span(body.step)} buckets`,
     holes && "rows are missing where the line breaks",
-    unfinished(body) >= 0 && "the hollow point still fills",
+    panel.series.some((one) => one.avg[unfinished(body)] != null) && "the hollow point still fills",
     `${to ? `data to ${write.recent(to)}, ` : ""}fetched ${write.recent(body.fetched)} ${write.name}`,
   ].filter(Boolean).join(" · ");
 }
