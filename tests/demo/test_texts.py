@@ -8,7 +8,7 @@ from tests.demo.conftest import ANCHOR
 from utxoiq_admin.demo.insights import Insight, insight, published
 from utxoiq_admin.demo.jobs import jobs_at
 from utxoiq_admin.demo.plan import Plan, chain_tip
-from utxoiq_admin.demo.voices import feedback_of
+from utxoiq_admin.demo.voices import BRIGADE, BRIGADE_WITHIN, brigaded, feedback_of
 
 PLAN = Plan(seed=1, anchor=ANCHOR, days=90)
 ALL = [insight(PLAN, -number) for number in range(PLAN.insights)]
@@ -56,8 +56,22 @@ def test_about_forty_insights_reach_three_flags_of_every_kind() -> None:
     assert words == set(InsightFeedback.Flag.values)
 
 
-def test_nobody_objects_twice_in_the_same_words() -> None:
+def test_a_few_good_insights_are_flagged_by_a_brigade() -> None:
+    struck = [i for i in ALL if brigaded(i)]
+    assert 3 <= len(struck) <= 6 and {i.kind for i in struck} == {"fine"}
+    others = {row[2] for i in ALL for row in SAID[i.insight_id] if not row[2].startswith("demo-n")}
+    for i in struck:
+        flagging = [row for row in SAID[i.insight_id] if row[5]]
+        moments = [row[7] for row in flagging]
+        assert len(flagging) == BRIGADE and max(moments) - min(moments) <= BRIGADE_WITHIN
+        assert len({row[2] for row in flagging}) == BRIGADE and others.isdisjoint(row[2] for row in flagging)
+        assert len({row[5] for row in flagging}) == 1 and len({row[6] for row in flagging if row[6]}) == 1
+
+
+def test_nobody_else_objects_twice_in_the_same_words() -> None:
     for i in ALL:
+        if brigaded(i):
+            continue
         reasons = [row[6] for row in SAID[i.insight_id] if row[6]]
         assert len(reasons) == len(set(reasons)), i.headline
 

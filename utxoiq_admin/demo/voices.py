@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from utxoiq_admin.demo.insights import PHRASES, Insight, insight, numbers_between
+from utxoiq_admin.demo.insights import FLAGGED_EVERY, PHRASES, Insight, insight, numbers_between
 from utxoiq_admin.demo.plan import Plan
 
 COLUMNS = (
@@ -21,6 +21,8 @@ COLUMNS = (
     "updated_at",
 )
 USERS = 2_600
+# Some good insights are flagged by a brigade: accounts that say nothing else, all at once, in the same words.
+BRIGADE, BRIGADE_WITHIN = 7, timedelta(minutes=4)
 _HEARD = timedelta(hours=9)  # half of the voices come within six hours
 _RATINGS = {"fine": [4, 6, 14, 34, 42], "wrong": [38, 28, 18, 10, 6], "spam": [62, 20, 9, 5, 4]}
 
@@ -33,7 +35,7 @@ def longest_delay(plan: Plan) -> timedelta:
 def feedback_of(plan: Plan, about: Insight) -> list[tuple[Any, ...]]:
     """Everything that will ever be said about one insight, in the order of COLUMNS."""
     rng = plan.random("feedback", about.number)
-    flags = _flags(rng, about)
+    flags = [] if brigaded(about) else _flags(rng, about)
     # A few insights are talked about by many, most by a handful.
     count = max(len(flags), min(90, int(rng.paretovariate(1.35) * 3.65)))
     users = rng.sample(range(USERS), count)
@@ -46,6 +48,24 @@ def feedback_of(plan: Plan, about: Insight) -> list[tuple[Any, ...]]:
         rating, comment = _opinion(rng, about, flagged=flag is not None)
         names = (_id(rng, created), about.insight_id, f"demo-u{user:04d}")
         rows.append((*names, rating, comment, flag, reason, created, created))
+    return rows + _brigade(plan, about) if brigaded(about) else rows
+
+
+def brigaded(about: Insight) -> bool:
+    """Every eighth of those that get flags; its text is fine."""
+    return about.flagged and about.number // FLAGGED_EVERY % 8 == 4
+
+
+def _brigade(plan: Plan, about: Insight) -> list[tuple[Any, ...]]:
+    rng = plan.random("brigade", about.number)
+    begin = about.published_at + min(timedelta(hours=rng.uniform(1, 6)), longest_delay(plan) / 2)
+    word, reason = rng.choice([("misleading", "Paid by the exchanges."), ("spam", "Report this everywhere!")])
+    rows = []
+    for number in range(BRIGADE):
+        at = begin + BRIGADE_WITHIN * rng.random()
+        user = f"demo-n{plan.key('brigade', about.number, number) >> 32:08x}"
+        said = reason if number < BRIGADE - 2 else None
+        rows.append((_id(rng, at), about.insight_id, user, rng.choice([1, None]), None, word, said, at, at))
     return rows
 
 
