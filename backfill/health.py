@@ -47,4 +47,4 @@ def _trouble(each: Standing) -> Check | None:
 
 
 def _url(job: BackfillJob) -> str:
-    return reverse("admin:backfill_backfilljob_change", args=[job.pk])
+    return reverse("job", args=[job.pk])

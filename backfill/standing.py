@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from statistics import quantiles
 
 from django.db import connection
@@ -27,6 +28,7 @@ SELECT kind.job_type, past.rate FROM unnest(%s::text[]) AS kind(job_type), LATER
   ORDER BY job.started_at DESC LIMIT 20) past
 """
 FEW = 10  # legs up to which past jobs of the type have a say in the estimate
+CHART_POINTS = 2_000
 MARGIN = 0.05  # an estimate from one rate alone would claim to be exact
 
 
@@ -104,6 +106,20 @@ def samples(job_ids: Sequence[uuid.UUID], *, limit: int = WINDOW) -> dict[uuid.U
         for job_id, *values in cursor.fetchall():
             found.setdefault(job_id, []).append(Point(*values))
     return found
+
+
+def rates_over_time(job_id: uuid.UUID) -> dict[str, list[float | int | None]]:
+    """Columns for a chart: times (Unix seconds), blocks/s up to each of them (None: no work), and the block there."""
+    points = samples([job_id], limit=CHART_POINTS).get(job_id, [])
+    rates: list[float | int | None] = [None] * min(1, len(points))
+    for before, point in pairwise(points):
+        seconds = (point.at - before.at).total_seconds()
+        rates.append(None if point.begins or not seconds else max(0, point.block - before.block) / seconds)
+    return {
+        "times": [point.at.timestamp() for point in points],
+        "rates": rates,
+        "blocks": [point.block for point in points],
+    }
 
 
 def past_rates(job_types: Iterable[str]) -> dict[str, list[float]]:

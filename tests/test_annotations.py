@@ -57,7 +57,7 @@ def test_a_job_is_marked_where_it_started_finished_and_failed(now):
         (50, "job_started", "info"), (40, "job_started", "info"), (30, "job_failed", "bad"),
         (20, "job_finished", "ok"), (10, "job_failed", "bad"), (5, "job_started", "info"),
     ]  # fmt: skip
-    assert answer["marks"][0]["url"] == f"/admin/backfill/backfilljob/{done.pk}/change/"
+    assert answer["marks"][0]["url"] == f"/jobs/{done.pk}/"
     assert [m["label"] for m in answer["marks"][2:5]] == [
         "job blocks 1–9 failed: no reason given", "job blocks 1–9 finished", "job blocks 1–9 failed: node refused",
     ]  # fmt: skip

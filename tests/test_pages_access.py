@@ -18,7 +18,7 @@ OPS = {"ops", "administrator"}
 ADMINISTRATOR = {"administrator"}
 RANGE = "service=s&type=cpu&start=2026-11-24T10:00Z&end=2026-11-24T11:00Z"
 # Not pages but answers to one: a visitor without rights is told so, not sent to sign in.
-ANSWERS = ("/charts/data/", "/charts/annotations/", "/charts/rows/", "/charts/views/")
+ANSWERS = ("/charts/data/", "/charts/annotations/", "/charts/rows/", "/charts/views/", f"/jobs/{IDS['job']}/data/")
 PAGES = {
     "/": VIEWERS,
     "/?live=1": VIEWERS,
@@ -33,6 +33,14 @@ PAGES = {
     "/services/": VIEWERS,
     "/services/high/": VIEWERS,
     "/services/moment/": VIEWERS,
+    "/jobs/": VIEWERS,
+    "/jobs/?live=1": VIEWERS,
+    "/jobs/coverage/": VIEWERS,
+    "/jobs/start/": OPS,
+    f"/jobs/{IDS['job']}/": VIEWERS,
+    f"/jobs/{IDS['job']}/data/": VIEWERS,
+    f"/jobs/pause/?job={IDS['job']}": OPS,
+    f"/jobs/cancel/?job={IDS['job']}": OPS,
     "/schedule/": VIEWERS,
     "/admin/": {*VIEWERS, "outsider"},  # lists what the visitor may see, so nothing for an outsider
     "/admin/backfill/backfilljob/": VIEWERS,

@@ -35,7 +35,7 @@ class Jobs:
 
 
 def _of_job(job: BackfillJob) -> list[Mark]:
-    url = reverse("admin:backfill_backfilljob_change", args=[job.pk])
+    url = reverse("job", args=[job.pk])
     marks = [Mark(job.started_at, "job_started", f"job {job} started", url)]
     if job.completed_at and job.status == BackfillJob.Status.FAILED:
         reason = next(iter((job.error_message or "").strip().splitlines()), "no reason given")[:120]

@@ -36,6 +36,7 @@ NAVIGATION = [
             entry("Services", "dns", "services", "metrics.view_systemmetric"),
             entry("Metric charts", "show_chart", "charts", "metrics.view_systemmetric"),
             entry("Insights", "lightbulb", "insights", "feedback.view_insightfeedback"),
+            entry("Backfill", "layers", "jobs", "backfill.view_backfilljob"),
         ]
     },
     {
@@ -43,7 +44,7 @@ NAVIGATION = [
         "items": [
             entry(
                 "Backfill jobs",
-                "layers",
+                "table_rows",
                 "admin:backfill_backfilljob_changelist",
                 "backfill.view_backfilljob",
             ),

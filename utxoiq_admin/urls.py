@@ -15,6 +15,7 @@ urlpatterns = [
     path("", HomePage.as_view(), name="home"),
     path("", include("metrics.urls")),
     path("", include("feedback.urls")),
+    path("", include("backfill.urls")),
     path("schedule/", SchedulePage.as_view(), name="schedule"),
     path("", include("utxoiq_admin.demo.urls")),
     path("admin/", admin.site.urls),

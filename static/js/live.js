@@ -15,7 +15,15 @@
       const response = await fetch(box.dataset.live, { signal: AbortSignal.timeout(10_000) });
       if (response.redirected) { location.reload(); return; }
       if (!response.ok) throw new Error(String(response.status));
-      box.innerHTML = await response.text();
+      const fresh = await response.text();
+      const chosen = new Set([...box.querySelectorAll("input:checked")].map((each) => each.value));
+      const held = document.activeElement?.name === "job" ? document.activeElement.value : null;
+      box.innerHTML = fresh;
+      // What a person had chosen stays chosen, and where they were by keyboard.
+      box.querySelectorAll("input[name=job]").forEach((each) => {
+        each.checked = chosen.has(each.value);
+        if (each.value === held) each.focus();
+      });
       contact = Date.now();
       box.classList.remove("stale");
     } catch {

@@ -1,0 +1,76 @@
+"""What the list of jobs shows: the open ones with what is the matter with them, and those that ended, page by page."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from backfill.models import BackfillJob, BackfillJobQuerySet, JobWork
+from backfill.standing import standing_of
+from backfill.verdicts import State
+from backfill.words import JobRow
+from utxoiq_admin.core.cursors import Direction, page
+
+OPEN_SHOWN, PAGE_SIZE = 200, 30
+FAILED_WITHIN = timedelta(hours=24)
+OPEN_STATES = (State.RUNNING, State.WAITING, State.SILENT, State.STALLED, State.SLOW, State.PAUSED)
+ENDED_STATES = (State.COMPLETED, State.FAILED, State.CANCELLED)
+# The worst first; then the newest.
+_ORDER = {
+    state: place for place, state in enumerate((State.SILENT, State.STALLED, State.SLOW, State.WAITING))
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a visitor chose: `state` of OPEN_STATES or ENDED_STATES, a type, an id or a creator; "" is all."""
+
+    job_type: str = ""
+    state: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """`open` counts every open job by its state; the rows are those that were chosen."""
+
+    open: dict[str, int]
+    failed: int
+    rows: list[JobRow]
+    ended: list[JobRow]
+    next: str | None
+    prev: str | None
+
+
+def listing(choice: Choice, *, cursor: str | None, direction: Direction, now: datetime) -> Listing:
+    """The open jobs (OPEN_SHOWN at most) and one page of ended ones. Raises InvalidCursor."""
+    jobs = BackfillJob.objects.all()
+    if choice.job_type:
+        jobs = jobs.filter(job_type=choice.job_type)
+    if choice.text:
+        jobs = jobs.filter(pk__in=BackfillJob.objects.found(jobs, choice.text).values("pk"))
+    rows = [JobRow(each) for each in standing_of(jobs.filter(status__in=BackfillJob.OPEN)[:OPEN_SHOWN])]
+    counts = Counter(row.state for row in rows)
+    shown = (
+        [row for row in rows if choice.state in ("", row.state)] if choice.state not in ENDED_STATES else []
+    )
+    shown.sort(key=lambda row: _ORDER.get(row.standing.verdict.state, len(_ORDER)))
+    found = page(
+        _ended(jobs, choice.state),
+        order=("-started_at", "-id"),
+        cursor=cursor,
+        direction=direction,
+        size=PAGE_SIZE,
+    )
+    ended = [JobRow(each) for each in standing_of(found.rows)]
+    failed = jobs.failed_since(now - FAILED_WITHIN, cancelled=False).count()
+    return Listing(dict(counts), failed, shown, ended, found.next, found.prev)
+
+
+def _ended(jobs: BackfillJobQuerySet, state: str) -> BackfillJobQuerySet:
+    if state in OPEN_STATES:
+        return jobs.none()
+    if state in (State.FAILED, State.CANCELLED):
+        cancelled = JobWork.objects.filter(cancelled_at__isnull=False).values("pk")
+        jobs = jobs.filter(pk__in=cancelled) if state == State.CANCELLED else jobs.exclude(pk__in=cancelled)
+        return jobs.filter(status=BackfillJob.Status.FAILED)
+    return jobs.filter(status=state) if state else jobs.exclude(status__in=BackfillJob.OPEN)
