@@ -12,6 +12,7 @@ from backfill.models import BackfillJob
 from metrics.models import SystemMetric
 from tests.accounts.access import signed_in
 from utxoiq_admin.core.models import Heartbeat, HeartbeatGap
+from utxoiq_admin.retention.models import Archive, Run
 
 pytestmark = pytest.mark.django_db
 
@@ -93,6 +94,39 @@ def test_a_gap_says_whether_the_service_or_this_application_was_away(now):
     ]  # fmt: skip
 
 
+def test_what_retention_did_is_marked_and_what_it_took_away_explains_a_gap(now):
+    minute = timedelta(minutes=1)
+    minutes = [now - n * minute for n in range(180, 0, -1)]
+    report([m for n, m in enumerate(minutes) if not 20 <= n < 100])
+    for state, ago in (("succeeded", 30), ("failed", 20), ("stopped", 10), ("skipped", 5)):
+        Run.objects.create(
+            state=state, open=None, trigger="schedule", requested_by="beat", tables=["system_metrics"],
+            started_at=now - (ago + 1) * minute, finished_at=now - ago * minute,
+        )  # fmt: skip
+    for table, state, first, last in (
+        ("system_metrics", "archived", 20, 59),
+        ("system_metrics", "verified", 60, 99),
+        ("backfill_jobs", "archived", 60, 99),
+    ):  # fmt: skip
+        Archive.objects.create(
+            table=table, key=f"{table}/{state}", state=state, first_at=minutes[first], last_at=minutes[last], rows=1,
+            bytes=1, checksum="0" * 32, verified_at=now,
+        )  # fmt: skip
+    answer = ask(signed_in("staff"), now - timedelta(hours=3), now, "web-api").json()
+    assert [(mark["label"], mark["level"]) for mark in answer["marks"]] == [
+        ("retention succeeded", "ok"), ("retention failed", "bad"), ("retention stopped", "warn"),
+    ]  # fmt: skip
+    assert [(gap["start"], gap["end"], gap["cause"], gap["text"]) for gap in answer["gaps"]] == [
+        (
+            minutes[19].isoformat(),
+            minutes[59].isoformat(),
+            "archived",
+            "rows of this time are in the archive",
+        ),
+        (minutes[59].isoformat(), minutes[100].isoformat(), "silent", "web-api was silent for 41 min"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("query", "why"),
     [
@@ -118,6 +152,6 @@ def test_the_cost_does_not_grow_with_jobs(now, django_assert_max_num_queries):
         for n in range(1, 400)
     )  # fmt: skip
     client = signed_in("staff")
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(11):
         answer = ask(client, now - timedelta(days=1), now, "web-api").json()
     assert (len(answer["marks"]), answer["older_marks_left_out"]) == (200, True)

@@ -1,7 +1,6 @@
 """The joint between the charts and those who know what happened: what each app has to say about a range of time.
 
-A further app joins with one line in `PROVIDERS`: retention with its runs and with what its manifests say is in the
-archive (`Cause.ARCHIVED`), alerts with their beginnings and ends.
+A further app joins with a class and a line in `PROVIDERS`: alerts, with their beginnings and ends.
 """
 
 from collections.abc import Sequence
@@ -14,6 +13,9 @@ from metrics import annotations
 from metrics.annotations import Cause, Level, Mark, May, Reason
 from utxoiq_admin.core.display import duration
 from utxoiq_admin.core.standstill import standstills
+from utxoiq_admin.retention.models import Archive, Run
+
+TABLE = "system_metrics"
 
 
 class Jobs:
@@ -64,7 +66,38 @@ class Ingest:
         ]
 
 
-PROVIDERS: dict[str, annotations.Provider] = {"jobs": Jobs(), "ingest": Ingest()}
+class Retention:
+    """Retention's runs as they ended, and the rows that its manifests say have left the table."""
+
+    LEVELS: dict[str, Level] = {Run.State.SUCCEEDED: Level.OK, Run.State.STOPPED: Level.WARN}
+
+    def marks(self, start: datetime, end: datetime, *, may: May, limit: int) -> Sequence[Mark]:
+        if not may("retention.view_run"):
+            return []
+        return [
+            Mark(
+                run.finished_at,
+                "retention_run",
+                f"retention {run.state}",
+                level=self.LEVELS.get(run.state, Level.BAD),
+            )
+            for run in Run.objects.ended_between(start, end)[:limit]
+            if run.finished_at
+        ]
+
+    def reasons(self, start: datetime, end: datetime, *, now: datetime) -> Sequence[Reason]:
+        found = Archive.objects.away(TABLE, start, end).values_list("first_at", "last_at", "state")
+        words = {
+            Archive.State.ARCHIVED: "are in the archive",
+            Archive.State.REMOVED: "were removed from the archive",
+        }
+        return [
+            Reason(first, last, Cause.ARCHIVED, f"rows of this time {words[Archive.State(state)]}")
+            for first, last, state in found
+        ]
+
+
+PROVIDERS: dict[str, annotations.Provider] = {"jobs": Jobs(), "ingest": Ingest(), "retention": Retention()}
 
 
 def register_all() -> None:

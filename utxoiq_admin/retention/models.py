@@ -11,6 +11,15 @@ from utxoiq_admin.core.defaults import UUID7, DatabaseNow, uuid7
 OPEN_STATES = ["queued", "running"]
 
 
+class RunQuerySet(models.QuerySet["Run"]):
+    def ended_between(self, start: datetime, end: datetime) -> "RunQuerySet":
+        """Runs that worked and ended in [start, end), the latest first."""
+        worked = [Run.State.SUCCEEDED, Run.State.FAILED, Run.State.STOPPED, Run.State.CRASHED]
+        return self.filter(state__in=worked, finished_at__gte=start, finished_at__lt=end).order_by(
+            "-finished_at"
+        )
+
+
 class Run(models.Model):
     """One pass over the tables, from being asked for to its end."""
 
@@ -46,6 +55,8 @@ class Run(models.Model):
     step = models.CharField(max_length=200, default="")
     stop_requested_by = models.CharField(max_length=150, default="")
     error = models.TextField(default="")
+
+    objects = RunQuerySet.as_manager()
 
     class Meta:
         db_table = "retention_runs"
@@ -122,6 +133,13 @@ class ArchiveQuerySet(models.QuerySet["Archive"]):
     def held(self, table: str, now: datetime) -> "ArchiveQuerySet":
         """Restored objects whose rows are kept from retention for now."""
         return self.filter(table=table, state=Archive.State.RESTORED, hold_until__gt=now)
+
+    def away(self, table: str, start: datetime, end: datetime) -> "ArchiveQuerySet":
+        """Objects of rows in [start, end) that are in the table no more, oldest first."""
+        gone = [Archive.State.ARCHIVED, Archive.State.REMOVED]
+        return self.filter(table=table, state__in=gone, first_at__lt=end, last_at__gte=start).order_by(
+            "first_at", "id"
+        )
 
     def with_object(self) -> "ArchiveQuerySet":
         """Those that can be read: verified, and not removed."""
