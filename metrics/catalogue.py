@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from django.db import connection
 
+from metrics.raw_reads import read_rows
 from metrics.rhythm import silent_after, usual_intervals
 
 GONE_AFTER = timedelta(days=7)
@@ -24,7 +25,7 @@ _TYPES = _SERVICES.replace("service_name", "metric_type")
 # What a service reports is what it reported in the hour before it was last heard.
 _REPORTS = """
 SELECT s.name, last.at, kinds.metric_type, kinds.unit
-FROM unnest(%s::text[]) AS s(name)
+FROM unnest(%(present)s::text[]) AS s(name)
 CROSS JOIN LATERAL (
   SELECT "timestamp" AS at FROM system_metrics WHERE service_name = s.name
   ORDER BY "timestamp" DESC LIMIT 1) AS last
@@ -41,7 +42,7 @@ WITH RECURSIVE found(name) AS (
   UNION ALL
   SELECT (SELECT min(service_name) FROM metric_rollup_days WHERE service_name > name) FROM found
   WHERE name IS NOT NULL),
-former AS (SELECT name FROM found WHERE name IS NOT NULL AND name <> ALL(%s::text[])),
+former AS (SELECT name FROM found WHERE name IS NOT NULL AND name <> ALL(%(present)s::text[])),
 lasts AS (
   SELECT name, max(last_at) AS at FROM former JOIN metric_rollup_days ON service_name = name GROUP BY name)
 SELECT DISTINCT name, at, metric_type, unit FROM lasts JOIN metric_rollup_days
@@ -87,12 +88,13 @@ def type_names() -> list[str]:
 def services() -> list[Service]:
     """Every service with what it reports, by name; also those whose rows are in the archive."""
     found: dict[str, tuple[datetime, list[tuple[str, str]]]] = {}
-    present = service_names()
+    parameters = {"present": service_names()}
+    rows = read_rows(_REPORTS, parameters)
     with connection.cursor() as cursor:
-        for sql in (_REPORTS, _FORMER):
-            cursor.execute(sql, [present])
-            for name, last, metric_type, unit in cursor.fetchall():
-                found.setdefault(name, (last, []))[1].append((metric_type, unit))
+        cursor.execute(_FORMER, parameters)
+        rows += cursor.fetchall()
+    for name, last, metric_type, unit in rows:
+        found.setdefault(name, (last, []))[1].append((metric_type, unit))
     usual = usual_intervals({name: last for name, (last, _) in found.items()})
     return [
         Service(name, last, tuple(kinds), usual.get(name)) for name, (last, kinds) in sorted(found.items())

@@ -9,19 +9,20 @@ from metrics.models import ServiceInstance
 
 KNOWN_FOR = timedelta(hours=24)  # an instance not heard for longer is not missed any more
 KEEP = timedelta(days=30)
+LONGEST_NAME = 200
 OVERLAP = timedelta(minutes=15)  # rows may come late, and clocks differ
 
 # The rows of the last minutes, by idx_metrics_timestamp. In the order of the key: two at once never deadlock.
-_NOTE = """
+_NOTE = f"""
 INSERT INTO metric_instances (service_name, instance_id, first_at, last_at)
 SELECT service_name, instance_id, min("timestamp"), max("timestamp")
 FROM (SELECT service_name, metric_metadata->>'instance_id' AS instance_id, "timestamp"
       FROM system_metrics WHERE "timestamp" >= %(since)s) AS named
-WHERE instance_id <> '' AND length(instance_id) <= 200
+WHERE instance_id <> '' AND length(instance_id) <= {LONGEST_NAME}
 GROUP BY 1, 2 ORDER BY 1, 2
 ON CONFLICT (service_name, instance_id) DO UPDATE SET last_at = excluded.last_at
 WHERE metric_instances.last_at < excluded.last_at
-"""
+"""  # noqa: S608
 
 
 def note(*, now: datetime) -> int:

@@ -5,11 +5,10 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Any
 
-from django.db import connection
-
 from metrics import instances
 from metrics.catalogue import Service, services
 from metrics.models import Retirement
+from metrics.raw_reads import read_rows
 from metrics.reading import HOUR, Request, Series, Source, read
 
 # Shown first, in this order; a service that has fewer of them shows others, by name.
@@ -146,25 +145,19 @@ def _latest(
     recents = [s.last - RECENT for s in known]
     sums: dict[tuple[str, str, str], tuple[float, int]] = {}
     heard: dict[str, dict[str, datetime]] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _LATEST,
-            {
-                "names": [s.name for s in known],
-                "sinces": [
-                    min(recent, now - s.silent_after) for s, recent in zip(known, recents, strict=True)
-                ],
-                "recents": recents,
-                "lasts": [s.last for s in known],
-            },
-        )
-        for name, metric_type, unit, instance, at, total, rows in cursor.fetchall():
-            if rows:
-                before, count = sums.get((name, metric_type, unit), (0.0, 0))
-                sums[name, metric_type, unit] = (before + total, count + rows)
-            if instance and len(instance) <= 200:
-                mine = heard.setdefault(name, {})
-                mine[instance] = max(at, mine.get(instance, at))
+    parameters = {
+        "names": [s.name for s in known],
+        "sinces": [min(recent, now - s.silent_after) for s, recent in zip(known, recents, strict=True)],
+        "recents": recents,
+        "lasts": [s.last for s in known],
+    }
+    for name, metric_type, unit, instance, at, total, rows in read_rows(_LATEST, parameters):
+        if rows:
+            before, count = sums.get((name, metric_type, unit), (0.0, 0))
+            sums[name, metric_type, unit] = (before + total, count + rows)
+        if instance and len(instance) <= instances.LONGEST_NAME:
+            mine = heard.setdefault(name, {})
+            mine[instance] = max(at, mine.get(instance, at))
     return {key: total / rows for key, (total, rows) in sums.items()}, heard
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from metrics.reading import TIMEOUT_MS, Answer, Request, Series, tell_gaps
+from metrics.raw_reads import TIMEOUT_MS
+from metrics.reading import Answer, Request, Series, tell_gaps
 from metrics.rollup_reads import FIRST
 from metrics.rollup_sql import figures, total
 

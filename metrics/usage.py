@@ -3,16 +3,14 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from django.db import connection, transaction
-
 from metrics import catalogue
+from metrics.raw_reads import read_rows
 from metrics.reading import DAY, HOUR, Request, Source, finite, read
 from utxoiq_admin.core.time_range import TimeRange
 
 RAW_LONGEST = timedelta(hours=6)
 HOURLY_LONGEST = timedelta(days=31)
 LONGEST = timedelta(days=366)
-TIMEOUT_MS = 10_000
 
 # The description's example, by unit besides, which are never mixed; idx_metrics_type_time serves it. Sums of finite
 # values that overflow would fail: each is held inside 1e300.
@@ -75,14 +73,12 @@ def high_usage(*, metric_type: str, threshold: float, window: TimeRange) -> Answ
 
 
 def _raw(metric_type: str, window: TimeRange) -> list[Usage]:
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL statement_timeout = {TIMEOUT_MS}")
-        end = None if window.preset else window.end
-        cursor.execute(_RAW, {"type": metric_type, "start": window.start, "end": end})
-        return [
-            Usage(service, unit, rows, total / rows, lowest, highest)
-            for service, unit, rows, total, lowest, highest in cursor.fetchall()
-        ]
+    end = None if window.preset else window.end
+    rows = read_rows(_RAW, {"type": metric_type, "start": window.start, "end": end})
+    return [
+        Usage(service, unit, count, total / count, lowest, highest)
+        for service, unit, count, total, lowest, highest in rows
+    ]
 
 
 def _rolled_up(metric_type: str, window: TimeRange, source: Source) -> tuple[list[Usage], datetime, datetime]:

@@ -123,7 +123,7 @@ def test_the_overviews_cost_does_not_grow_with_services(now, django_assert_max_n
     for number in range(12):
         report(now, range(1, 4), f"s{number}", metadata={"instance_id": "a"})
     client = signed_in("staff")
-    with django_assert_max_num_queries(17):
+    with django_assert_max_num_queries(23):
         assert len(client.get("/services/").context["rows"]) == 12
 
 
