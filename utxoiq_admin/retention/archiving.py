@@ -72,9 +72,7 @@ def finish(work: Work) -> list[str]:
         try:
             _remove(work, archive)
         except Damaged as error:
-            fault = f"{archive.key}: {error}. Its rows stay in the table, and are archived anew."
-            Archive.objects.filter(pk=archive.pk).update(state=Archive.State.DAMAGED, error=fault)
-            faults.append(fault)
+            faults.append(str(error))
     return faults
 
 
@@ -116,6 +114,7 @@ def _written(work: Work, spool: Spool) -> Archive:
         rows=tally.rows,
         bytes=spool.bytes,
         checksum=tally.checksum,
+        sha256=spool.digest.hexdigest(),
         run=work.run,
     )
     work.at(f"{table}: {first:%Y-%m-%d}, uploading {tally.rows:,} rows")
@@ -156,6 +155,8 @@ def _remove(work: Work, archive: Archive) -> Removed:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return remove_rows(archive, work.policy, work.lease, count=count)
+        except (Damaged, storage.Missing) as error:
+            raise _damaged(archive, error) from error
         except OperationalError as error:
             if not isinstance(error.__cause__, errors.LockNotAvailable | errors.DeadlockDetected):
                 raise
@@ -166,6 +167,14 @@ def _remove(work: Work, archive: Archive) -> Removed:
                 ) from error
             work.at(f"{archive.table}: {archive.first_at:%Y-%m-%d}, waiting for rows that others have locked")
     raise AssertionError("unreachable")
+
+
+def _damaged(archive: Archive, error: Exception) -> Damaged:
+    """The object was verified once and is not found equal now: note it; the rows are archived anew."""
+    why = str(error) if isinstance(error, storage.StorageFailed) else f"{archive.key}: {error}."
+    told = f"{why} It was verified before; none of its rows was deleted now, and those that stand are archived anew."
+    Archive.objects.filter(pk=archive.pk).update(state=Archive.State.DAMAGED, hold_until=None, error=told)
+    return Damaged(told)
 
 
 def manifest(archive: Archive) -> str:
@@ -181,6 +190,7 @@ def manifest(archive: Archive) -> str:
             "bytes": archive.bytes,
             "checksum": archive.checksum,
             "checksum_is": "the sum of the md5 of each line without its newline, modulo 2^128, in hexadecimal",
+            "sha256": archive.sha256,
             "run": str(archive.run_id),
         },
         indent=1,

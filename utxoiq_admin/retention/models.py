@@ -169,6 +169,7 @@ class Archive(models.Model):
     rows = models.IntegerField()
     bytes = models.BigIntegerField()
     checksum = models.CharField(max_length=32)  # the sum of each line's md5, modulo 2^128, as hex
+    sha256 = models.CharField(max_length=64, default="")  # of the object's bytes
     run = models.ForeignKey(Run, on_delete=models.SET_NULL, null=True, related_name="archives")
     created_at = models.DateTimeField(db_default=DatabaseNow())
     verified_at = models.DateTimeField(null=True)

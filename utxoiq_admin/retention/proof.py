@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 READ_SIZE = 256 * 1024
 MAX_LINE = 64 * 1024 * 1024  # a jsonb value cannot be longer than 256 MB, and none of ours is near
@@ -86,7 +86,13 @@ def tallied(
         tally.rows, tally.first, tally.last, tally.total = rows, first, last, total
 
 
-def lines_of(packed: IO[bytes]) -> Iterator[bytes]:
+class Packed(Protocol):
+    """Bytes to be read once, from the start."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+def lines_of(packed: Packed) -> Iterator[bytes]:
     """The lines of a gzip stream, without their newlines. Raises Damaged for a stream that is broken or ends early."""
     unpack = zlib.decompressobj(wbits=31)
     rest = b""
@@ -105,20 +111,35 @@ def lines_of(packed: IO[bytes]) -> Iterator[bytes]:
         raise Damaged("something stands behind its end")
 
 
-def read_back(
-    packed: IO[bytes], archive: Any, time: str, *, proof: bytearray | None = None
-) -> Iterator[bytes]:
+def read_back(packed: Packed, archive: Any, time: str, *, proof: bytearray | None = None) -> Iterator[bytes]:
     """The object's lines; after the last one they were held against the manifest. Raises Damaged.
 
     Nothing may be done for good with a line before the iteration ended without an error.
     """
-    tally = Tally()
+    tally, whole = Tally(), _Hashing(packed)
     try:
-        yield from tallied(lines_of(packed), time, tally, proof=proof)
+        yield from tallied(lines_of(whole), time, tally, proof=proof)
     except ValueError as error:
         raise Damaged(f"a line is no row of {archive.table}") from error
     if wrong := tally.differences(archive):
         raise Damaged("; ".join(wrong))
+    # Its rows are right. A byte that says nothing of them (gzip's header, bits that fill up the last byte) is not.
+    if whole.digest.hexdigest() != archive.sha256:
+        raise Damaged(
+            f"its bytes were changed: sha256 {whole.digest.hexdigest()} instead of {archive.sha256}"
+        )
+
+
+class _Hashing:
+    """What is read passes by the hash."""
+
+    def __init__(self, file: Packed) -> None:
+        self._file, self.digest = file, hashlib.sha256()
+
+    def read(self, size: int) -> bytes:
+        chunk = self._file.read(size)
+        self.digest.update(chunk)
+        return chunk
 
 
 def exhaust(lines: Iterable[bytes]) -> None:

@@ -9,13 +9,19 @@ from django.db import connection
 from django.db.models import Sum
 from django.utils import timezone
 
+from metrics.sealing import SealBusy
 from utxoiq_admin.core.leases import HeldLease, LeaseHeld, LeaseLost, hold
 from utxoiq_admin.core.task_runs import describe
 from utxoiq_admin.retention import archiving, expiry, own, runs
 from utxoiq_admin.retention.archiving import Work
 from utxoiq_admin.retention.models import Run, RunTable
 from utxoiq_admin.retention.policies import POLICIES
+from utxoiq_admin.retention.proof import Damaged
+from utxoiq_admin.retention.spool import SpoolFull
+from utxoiq_admin.retention.storage import StorageFailed
 
+# Their words are enough: what happened, to what, and that nothing was lost.
+TOLD = (Damaged, StorageFailed, archiving.Contended, SealBusy, SpoolFull)
 logger = logging.getLogger(__name__)
 
 
@@ -114,6 +120,9 @@ def _guarded(what: str, steps: Callable[[], list[str]]) -> list[str]:
         return steps()
     except (LeaseLost, runs.Stopped):
         raise
+    except TOLD as error:
+        logger.error("retention_failed what=%s error=%s", what, error)
+        return [f"{what}: {error}"]
     except Exception as error:
         logger.exception("retention_failed what=%s", what)
         _clean_connection()

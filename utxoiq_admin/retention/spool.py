@@ -1,5 +1,6 @@
 """The first step of a row's way: from the table into a bounded file on this machine, in one short transaction."""
 
+import hashlib
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ class Spool:
     limit: int  # rows that it might have; with fewer, no more were due
     tally: Tally = field(default_factory=Tally)
     bytes: int = 0
+    digest: Any = field(default_factory=hashlib.sha256)
 
 
 @contextmanager
@@ -103,4 +105,5 @@ def _write(spool: Spool, packed: bytes) -> None:
     spool.bytes += len(packed)
     if spool.bytes > SPOOL_BYTES:
         raise SpoolFull(f"rows of {spool.tally.rows:,} or fewer need more than {SPOOL_BYTES:,} bytes of file")
+    spool.digest.update(packed)
     spool.file.write(packed)

@@ -24,6 +24,10 @@ class StorageFailed(Exception):
     """The storage did not do what it was asked; the message says what, of which object, and why."""
 
 
+class Missing(StorageFailed):
+    """There is no such object."""
+
+
 class InvalidUrl(ValueError):
     """ARCHIVE_URL names no storage that is known here."""
 
@@ -130,7 +134,7 @@ def _told(what: str, key: str) -> Iterator[None]:
     except (StorageFailed, GeneratorExit):
         raise
     except FileNotFoundError as error:
-        raise StorageFailed(f"{key}: there is no such object in {place()}.") from error
+        raise Missing(f"{key}: there is no such object in {place()}.") from error
     except Exception as error:
         raise StorageFailed(
             f"{key} could not be {what} in {place()}: {type(error).__name__}: {error}".rstrip(": ")
@@ -148,12 +152,12 @@ def upload(key: str, content: IO[bytes]) -> None:
 
 
 @contextmanager
-def opened(key: str) -> Iterator[IO[bytes]]:
+def opened(key: str) -> Iterator["_Reader"]:
     """The object's bytes, as they lie there. Raises StorageFailed, for a failure while reading too."""
     with _told("opened", key):
         file = storage().open(key, "rb")
     try:
-        yield _Reader(file, key)  # type: ignore[misc]
+        yield _Reader(file, key)
     finally:
         with contextlib.suppress(Exception):
             file.close()
