@@ -1,6 +1,8 @@
 """Every page and export against every kind of visitor. A page that is not in the table fails the last test."""
 
+import gzip
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 from django.urls import get_resolver, resolve
@@ -9,10 +11,12 @@ from backfill.models import BackfillJob
 from feedback.models import InsightFeedback
 from metrics.models import SystemMetric
 from tests.accounts.access import KINDS, signed_in
+from utxoiq_admin.retention.models import Archive
 
 pytestmark = pytest.mark.django_db
 
-IDS = {name: uuid.UUID(int=n + 1) for n, name in enumerate(["job", "feedback", "metric"])}
+IDS = {name: uuid.UUID(int=n + 1) for n, name in enumerate(["job", "feedback", "metric", "archive"])}
+NOW = datetime(2026, 8, 1, tzinfo=UTC)
 VIEWERS = {"staff", "moderators", "ops", "administrator"}
 OPS = {"ops", "administrator"}
 ADMINISTRATOR = {"administrator"}
@@ -42,6 +46,13 @@ PAGES = {
     f"/jobs/pause/?job={IDS['job']}": OPS,
     f"/jobs/cancel/?job={IDS['job']}": OPS,
     "/schedule/": VIEWERS,
+    "/retention/": VIEWERS,
+    "/retention/?live=1": VIEWERS,
+    "/retention/preview/": OPS,
+    "/archives/": VIEWERS,
+    "/archives/search/?read=1": VIEWERS,
+    f"/archives/{IDS['archive']}/": VIEWERS,
+    f"/archives/{IDS['archive']}/download/": VIEWERS,
     "/admin/": {*VIEWERS, "outsider"},  # lists what the visitor may see, so nothing for an outsider
     "/admin/backfill/backfilljob/": VIEWERS,
     "/admin/backfill/backfilljob/export/": VIEWERS,
@@ -61,6 +72,11 @@ ELSEWHERE = {
     "demo/remove",
     "services/retire/",
     "services/take-back/",
+    "retention/run/",
+    "retention/pause/",
+    "retention/resume/",
+    "retention/<uuid:pk>/stop/",
+    "archives/<uuid:pk>/restore/",
     "charts/views/<uuid:view>/",
     "charts/views/<uuid:view>/delete/",
 }
@@ -75,7 +91,13 @@ FORBIDDEN_TO_ALL = [
 
 
 @pytest.fixture(autouse=True)
-def rows():
+def rows(tmp_path, settings):
+    settings.ARCHIVE_URL = tmp_path.as_uri()
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b"{}\n"))
+    Archive.objects.create(
+        id=IDS["archive"], table="system_metrics", key="a.jsonl.gz", state="archived", first_at=NOW, last_at=NOW,
+        verified_at=NOW, rows=1, bytes=23, checksum="", sha256="",
+    )  # fmt: skip
     BackfillJob.objects.create(
         id=IDS["job"], job_type="blocks", start_block=1, end_block=9, current_block=1, status="running"
     )

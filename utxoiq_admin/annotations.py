@@ -79,6 +79,7 @@ class Retention:
                 run.finished_at,
                 "retention_run",
                 f"retention {run.state}",
+                reverse("retention"),
                 level=self.LEVELS.get(run.state, Level.BAD),
             )
             for run in Run.objects.ended_between(start, end)[:limit]

@@ -21,9 +21,10 @@ from metrics.overview_rows import row_of
 from utxoiq_admin.core.health import Check, Level, worst_first
 from utxoiq_admin.core.liveness import process_checks, server_checks
 from utxoiq_admin.core.pages import Page
+from utxoiq_admin.retention.health import retention_check
 
 # What the platform's description promises and nothing here does yet.
-NOT_SET_UP = ("retention", "alerts", "backup")
+NOT_SET_UP = ("alerts", "backup")
 SHOWN = 6
 
 
@@ -35,6 +36,8 @@ def checks_for(request: HttpRequest, services: list[State], now: datetime) -> li
         checks += [*silence_checks(services), partition_check(now), rollup_check(now)]
     if may("backfill.view_backfilljob"):
         checks += job_checks(now)
+    if may("retention.view_run"):
+        checks.append(retention_check(now))
     return worst_first(checks)
 
 

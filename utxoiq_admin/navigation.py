@@ -62,6 +62,8 @@ NAVIGATION = [
     {
         "title": "Administration",
         "items": [
+            entry("Retention", "auto_delete", "retention", "retention.view_run"),
+            entry("Archives", "inventory_2", "archives", "retention.view_archive"),
             entry("Schedule", "schedule", "schedule", "core.view_taskrun"),
             entry(
                 "Service tokens",

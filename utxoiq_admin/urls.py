@@ -16,6 +16,7 @@ urlpatterns = [
     path("", include("metrics.urls")),
     path("", include("feedback.urls")),
     path("", include("backfill.urls")),
+    path("", include("utxoiq_admin.retention.urls")),
     path("schedule/", SchedulePage.as_view(), name="schedule"),
     path("", include("utxoiq_admin.demo.urls")),
     path("admin/", admin.site.urls),

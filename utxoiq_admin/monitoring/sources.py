@@ -13,8 +13,11 @@ import redis
 from celery import current_app
 from django.conf import settings
 from django.db import connection
+from django.utils import timezone
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from utxoiq_admin.retention.health import last_success
 
 
 @dataclass(frozen=True)
@@ -104,12 +107,21 @@ def worker() -> Sample:
     return Sample([Value("worker_memory", float(sum(map(_resident, family))), "bytes")])
 
 
+def retention() -> Sample:
+    """Seconds since retention last succeeded; a gap while it never did."""
+    success = last_success()
+    if success is None:
+        return Sample([])
+    return Sample([Value("retention_age", (timezone.now() - success).total_seconds(), "s")])
+
+
 SOURCES: dict[str, tuple[str, Callable[[], Sample]]] = {
     "host": ("host", host),
     "postgres": ("postgres", postgres),
     "valkey": ("valkey", valkey),
     "queues": ("utxoiq-admin", queues),
     "worker": ("utxoiq-admin", worker),
+    "retention": ("utxoiq-admin", retention),
 }
 
 

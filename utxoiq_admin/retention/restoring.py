@@ -46,6 +46,16 @@ class Restored:
     superseded: int
     skipped: list[str]
 
+    def in_words(self) -> str:
+        """One line for a page or a terminal, and one for each row that was skipped."""
+        counts = (
+            f"{self.rows:,} rows restored, {self.already_there:,} stood there, {self.superseded:,} superseded, "
+            f"{len(self.skipped):,} skipped"
+        )
+        return "\n".join(
+            [counts, *(f"skipped {key}: another row stands in its place" for key in self.skipped)]
+        )
+
 
 def restore(*, archive: Archive, until: datetime, by: str, now: datetime) -> Restored:
     """Bring the object's rows back, and keep them from retention until `until`. All of them or none.

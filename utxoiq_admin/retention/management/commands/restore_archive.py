@@ -42,12 +42,7 @@ class Command(BaseCommand):
                 done = restore(archive=archive, until=until, by="manage.py restore_archive", now=now)
             except (NotRestorable, Damaged, StorageFailed, LeaseHeld) as error:
                 raise CommandError(f"{archive.key}: {error}") from error
-            self.stdout.write(
-                f"{archive.key}: {done.rows:,} rows restored until {until:%Y-%m-%d %H:%M} UTC, "
-                f"{done.already_there:,} stood there, {done.superseded:,} superseded, {len(done.skipped):,} skipped"
-            )
-            for key in done.skipped:
-                self.stdout.write(f"  skipped {key}: another row stands in its place")
+            self.stdout.write(f"{archive.key}, until {until:%Y-%m-%d %H:%M} UTC: {done.in_words()}")
 
     def _chosen(self, options: dict[str, Any]) -> list[Archive]:
         if options["archive"]:
