@@ -22,7 +22,13 @@ OPS = {"ops", "administrator"}
 ADMINISTRATOR = {"administrator"}
 RANGE = "service=s&type=cpu&start=2026-11-24T10:00Z&end=2026-11-24T11:00Z"
 # Not pages but answers to one: a visitor without rights is told so, not sent to sign in.
-ANSWERS = ("/charts/data/", "/charts/annotations/", "/charts/rows/", "/charts/views/", f"/jobs/{IDS['job']}/data/")
+ANSWERS = (
+    "/charts/data/",
+    "/charts/annotations/",
+    "/charts/rows/",
+    "/charts/views/",
+    f"/jobs/{IDS['job']}/data/",
+)
 PAGES = {
     "/": VIEWERS,
     "/?live=1": VIEWERS,
