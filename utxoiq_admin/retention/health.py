@@ -23,7 +23,9 @@ def retention_check(now: datetime) -> Check:
     """One sentence on the last run, or on the pause."""
     url = reverse("retention")
     last = Run.objects.filter(open=None).order_by("-finished_at").first()
-    success = last.finished_at if last and last.state == Run.State.SUCCEEDED else last_success()
+    success = None
+    if last:
+        success = last.finished_at if last.state == Run.State.SUCCEEDED else last_success()
     if (pause := runs.current_pause()) is not None:
         return Check("retention", Level.SOON, f"retention is {pause}", pause.created_at, url, "retention")
     if last is None:
