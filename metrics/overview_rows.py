@@ -15,7 +15,7 @@ from utxoiq_admin.core.sparkline import sparkline
 BADGES = {
     Verdict.SILENT: ("silent", "bad"),
     Verdict.HIGH: ("high", "warn"),
-    Verdict.PARTLY: ("not all instances", "warn"),
+    Verdict.PARTLY: ("partly", "warn"),
     Verdict.RETIRED: ("retired", "plain"),
     Verdict.GONE: ("gone", "plain"),
 }

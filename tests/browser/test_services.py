@@ -3,6 +3,7 @@
 from datetime import UTC, timedelta
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
@@ -196,7 +197,7 @@ def test_high_usage_and_a_point_in_time_are_asked_in_the_address(ops, now):
     assert "within five minutes" in ops.page.inner_text("#content")
 
 
-def test_no_page_about_services_is_wider_than_its_window(ops, now):
+def test_the_pages_about_services_fit_their_window_and_keep_nobody_out(ops, now):
     report(now, range(30, 60), "a-service-with-a-rather-long-name-in-production-eu-west-1", instance="i" * 60)
     report(now, range(1, 60), value=1.7e300, instance="a")
     report(now, [20 * 1440], "gone-" + "x" * 90)
@@ -206,3 +207,9 @@ def test_no_page_about_services_is_wider_than_its_window(ops, now):
         for path in ("/services/", "/services/high/?above=1", "/services/moment/?service=web-api"):
             ops.go(path)
             assert ops.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, (path, width)
+            found = Axe().run(ops.page, context="#content").response["violations"]
+            assert [
+                (each["id"], [node["target"] for node in each["nodes"]])
+                for each in found
+                if each["impact"] in ("serious", "critical")
+            ] == [], path
