@@ -72,13 +72,22 @@ def _standing(
     past: dict[str, list[float]],
     now: datetime,
 ) -> Standing:
-    whole = work.worked_blocks / work.worked_seconds if work.worked_seconds and work.worked_blocks else None
+    whole = _whole_rate(job, work)
     rhythm = pace(points.get(job.pk, []), whole=whole)
     verdict = judge(job, work, rhythm, now)
     moving = verdict.state in (State.RUNNING, State.SLOW)
     left = job.blocks - job.passed
     estimate = time_left(left, rhythm, whole, past.get(job.job_type, [])) if moving else None
     return Standing(job, work, rhythm, verdict, now, whole, estimate)
+
+
+def _whole_rate(job: BackfillJob, work: JobWork) -> float | None:
+    """Blocks/s of the time it was followed at work; of a completed job that never was, of all its time."""
+    if work.worked_seconds and work.worked_blocks:
+        return work.worked_blocks / work.worked_seconds
+    if job.status == BackfillJob.Status.COMPLETED and work.ended_at and work.ended_at > job.started_at:
+        return job.blocks / (work.ended_at - job.started_at).total_seconds()
+    return None
 
 
 def time_left(

@@ -63,7 +63,8 @@ def _at_work(work: JobWork, pace: Pace, now: datetime) -> Verdict:
             State.STALLED, moved, "Its worker still calls, at the same block: its source may hang."
         )
     if pace.slow_since and pace.now is not None and pace.usual is not None:
-        return Verdict(State.SLOW, pace.slow_since, f"Its usual rate was {pace.usual:,.3g} blocks/s.")
+        text = f"{pace.now:,.2g} blocks/s; {pace.usual:,.2g} are usual for it. Its source may be slower than before."
+        return Verdict(State.SLOW, pace.slow_since, text)
     return Verdict(State.RUNNING, work.changed_at, "")
 
 

@@ -112,7 +112,7 @@ class JobPage(LivePage):
         failed = coverage.failed_of(job.pk)
         ended = not JobRow(standing).is_open
         missing = coverage.missing(job.job_type, job.start_block, job.end_block) if ended else []
-        self.title = f"{job.job_type} {range_text(job.start_block, job.end_block)}"
+        self.title = f"Job {job.job_type} {range_text(job.start_block, job.end_block)}"
         return super().get_context_data(
             row=JobRow(standing),
             job=job,

@@ -3,7 +3,7 @@
   const root = document.getElementById("job-chart");
   if (!root) return;
   const REFRESH_MS = 5_000;
-  const box = root.querySelector(".chart-plots"), foot = root.querySelector(".chart-foot");
+  const box = root.querySelector(".job-plot"), foot = root.querySelector(".job-foot");
   const two = (n) => String(n).padStart(2, "0");
   const stamp = (s) => { const d = new Date(s * 1000); return `${d.getUTCFullYear()}-${two(d.getUTCMonth() + 1)}-${two(d.getUTCDate())} ${two(d.getUTCHours())}:${two(d.getUTCMinutes())}:${two(d.getUTCSeconds())}`; };
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -34,7 +34,7 @@
     box.replaceChildren();
     if (data.times.length < 2) {
       const empty = document.createElement("p");
-      empty.className = "chart-empty";
+      empty.className = "job-empty";
       empty.textContent = "The rate appears with the second report of its worker.";
       box.append(empty);
       plot = null;
@@ -51,10 +51,10 @@
       const first = !plot;
       data = fresh;
       if (first) draw(); else plot.setData([data.times, data.rates, data.blocks]);
-      root.classList.remove("chart-stale");
+      root.classList.remove("job-stale");
       foot.textContent = `${data.times.length.toLocaleString("en-US")} reports, thinned as they age · fetched ${stamp(data.fetched).slice(11)} UTC`;
     } catch {
-      root.classList.add("chart-stale");
+      root.classList.add("job-stale");
       foot.textContent = "No answer from the server.";
     }
   }

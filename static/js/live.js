@@ -18,7 +18,10 @@
       const fresh = await response.text();
       const chosen = new Set([...box.querySelectorAll("input:checked")].map((each) => each.value));
       const held = document.activeElement?.name === "job" ? document.activeElement.value : null;
+      const kept = [...box.querySelectorAll("[data-keep]")];
       box.innerHTML = fresh;
+      // What scripts draw into stays as it is; the fresh one is an empty place for it.
+      kept.forEach((each) => document.getElementById(each.id)?.replaceWith(each));
       // What a person had chosen stays chosen, and where they were by keyboard.
       box.querySelectorAll("input[name=job]").forEach((each) => {
         each.checked = chosen.has(each.value);
