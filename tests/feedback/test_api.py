@@ -342,7 +342,7 @@ queries = st.dictionaries(names, text.filter("\ud800".__ne__), max_size=4)  # ha
     query=queries,
 )  # fmt: skip
 @settings(
-    max_examples=10 * RUNS,
+    max_examples=4 * RUNS,
     deadline=None,
     derandomize=not STRESS,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
