@@ -17,7 +17,7 @@ UP = exec $(PY) manage.py up --port "$(PORT)" $${DATA_DIR:+--data-dir "$$DATA_DI
 help:
 	@echo 'make run     start everything on http://127.0.0.1:8000/ (PORT=8001 DATA_DIR=/some/folder ARGS=--no-demo)'
 	@echo 'make dev     the same with DEBUG, restarting when code changes'
-	@echo 'make test    run all tests (ARGS="-k name")'
+	@echo 'make test    run all tests, two files at a time (ARGS="-k name": those, one by one)'
 	@echo 'make stress  run the heavy proofs with their full counts'
 	@echo 'make lint    formatting, lint, types, import floors, missing migrations'
 	@echo 'make format  format the code'
@@ -30,7 +30,7 @@ dev: .venv/installed
 	@$(UP) --reload $(ARGS)
 
 test: .venv/installed-dev
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest $(if $(ARGS),$(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
 
 stress: .venv/installed-dev
 	@STRESS=1 $(PY) -m pytest -m stress -s $(ARGS)

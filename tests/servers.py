@@ -213,13 +213,21 @@ def _remove_leftovers() -> None:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_load_initial_conftests() -> Iterator[None]:
-    start()
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
+    if not _only_distributes(early_config):
+        start()
     return (yield)
 
 
+def _only_distributes(config: pytest.Config) -> bool:
+    """With `-n 2` this process runs no test: each of the two that do has servers of its own."""
+    processes = getattr(config.known_args_namespace, "numprocesses", None)
+    return bool(processes) and "PYTEST_XDIST_WORKER" not in os.environ
+
+
 def pytest_unconfigure() -> None:
-    servers.stop()
+    if "servers" in globals():
+        servers.stop()
 
 
 @pytest.fixture

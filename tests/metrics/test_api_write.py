@@ -242,6 +242,7 @@ def test_gzip_of_several_members_is_one_body(secret, cut):
         zlib.compress(b"[1]"),
         gzip.compress(b"[1]")[:-8] + b"12345678",
     ],
+    ids=["nothing", "plain", "cut", "junk after", "empty members", "zlib", "wrong checksum"],
 )
 def test_gzip_that_cannot_be_unpacked(secret, body):
     answer = send(secret, body, **{"Content-Encoding": "gzip"})
