@@ -18,18 +18,19 @@ REFRESHER = "metrics.refresh_rollups"
 BEHIND = 10 * rollups.BATCH  # marks: what the refresher takes in ten passes, some 7 s
 
 
-def silence_checks(states: list[State]) -> list[Check]:
+def silence_checks(states: list[State], now: datetime) -> list[Check]:
     """One check for each service that stopped reporting, and one that counts those that report."""
-    silent = [_silent(state) for state in states if state.verdict == Verdict.SILENT]
+    silent = [_silent(state, now) for state in states if state.verdict == Verdict.SILENT]
     reporting = sum(state.verdict in (Verdict.WELL, Verdict.PARTLY, Verdict.HIGH) for state in states)
     text = f"{reporting} service{'s' * (reporting != 1)} report{'s' * (reporting == 1)}"
     return [*silent, Check("services", Level.OK, text)]
 
 
-def _silent(state: State) -> Check:
+def _silent(state: State, now: datetime) -> Check:
     service = state.service
     usual = f", usually every {span(service.usual.total_seconds())}" if service.usual else ""
-    text = f"{service.name}: no reports since {service.last:%H:%M}{usual}"
+    day = "" if service.last.date() == now.date() else f"{service.last:%Y-%m-%d} "
+    text = f"{service.name}: no reports since {day}{service.last:%H:%M}{usual}"
     url = f"{reverse('charts')}?{urlencode({'service': service.name})}"
     return Check("service silent", Level.BROKEN, text, service.last, url, "charts")
 
@@ -38,17 +39,18 @@ def rollup_check(now: datetime) -> Check:
     """Whether the refresher keeps up. Charts are right while it does not, but read more rows."""
     waiting = rollups.pending(limit=BEHIND + 1)
     heard = Heartbeat.objects.filter(name=REFRESHER).values_list("at", flat=True).first()
-    count = f"{waiting:,}" if waiting <= BEHIND else f"more than {BEHIND:,}"
+    changes = "1 change waits" if waiting == 1 else f"{waiting:,} changes wait"
+    changes = f"more than {BEHIND:,} changes wait" if waiting > BEHIND else changes
     if waiting and (heard is None or now - heard > LOST_AFTER):
         since = (
             "was never heard"
             if heard is None
             else f"was last heard {span((now - heard).total_seconds())} ago"
         )
-        text = f"the refresher of rollups {since}: {count} changes wait, charts are right but slower"
+        text = f"the refresher of rollups {since}: {changes}, charts are right but slower"
         return Check("rollups", Level.SOON, text, heard)
     if waiting > BEHIND:
-        text = f"rollups are behind: {count} changes wait, charts are right but slower"
+        text = f"rollups are behind: {changes}, charts are right but slower"
         return Check("rollups", Level.SOON, text)
     return Check("rollups", Level.OK, "rollups up to date")
 

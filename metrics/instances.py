@@ -1,6 +1,7 @@
 """Which instances a service has: those that its rows named lately."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection
@@ -9,6 +10,7 @@ from metrics.models import ServiceInstance
 
 KNOWN_FOR = timedelta(hours=24)  # an instance not heard for longer is not missed any more
 KEEP = timedelta(days=30)
+HANDOVER = timedelta(minutes=10)  # for so long a new instance and the one that it replaces may both report
 LONGEST_NAME = 200
 OVERLAP = timedelta(minutes=15)  # rows may come late, and clocks differ
 
@@ -39,16 +41,46 @@ def note(*, now: datetime) -> int:
     return heard
 
 
-def known(lasts: dict[str, datetime]) -> dict[str, dict[str, datetime]]:
-    """Of each service the instances heard in the KNOWN_FOR before the moment given: {service: {instance: last}}."""
+@dataclass(frozen=True)
+class Heard:
+    """When an instance was first heard, and last."""
+
+    first: datetime
+    last: datetime
+
+
+def known(lasts: dict[str, datetime]) -> dict[str, dict[str, Heard]]:
+    """Of each service the instances heard in the KNOWN_FOR before the moment given: {service: {instance: when}}."""
     oldest = min(lasts.values(), default=None)
     if oldest is None:
         return {}
-    rows: Iterable[ServiceInstance] = ServiceInstance.objects.filter(
-        service_name__in=lasts, last_at__gt=oldest - KNOWN_FOR
-    )
-    found: dict[str, dict[str, datetime]] = {}
+    rows = ServiceInstance.objects.filter(service_name__in=lasts, last_at__gt=oldest - KNOWN_FOR)
+    found: dict[str, dict[str, Heard]] = {}
     for row in rows:
         if row.last_at > lasts[row.service_name] - KNOWN_FOR:
-            found.setdefault(row.service_name, {})[row.instance_id] = row.last_at
+            found.setdefault(row.service_name, {})[row.instance_id] = Heard(row.first_at, row.last_at)
     return found
+
+
+def expected(
+    heard: Mapping[str, Heard], *, now: datetime, silent_after: timedelta
+) -> tuple[dict[str, datetime], int]:
+    """({instance that should report: when it last did}, how many of them do).
+
+    One that another replaced is not missed: a new instance was first heard when it fell silent, or later, as in every
+    rolling deployment. Each new one replaces one, the nearest in time.
+    """
+    reporting = {name: each for name, each in heard.items() if now - each.last <= silent_after}
+    missed = {name: each for name, each in heard.items() if name not in reporting}
+    successions = sorted(
+        (abs(new.first - old.last), old_name, new_name)
+        for old_name, old in missed.items()
+        for new_name, new in reporting.items()
+        if new.first >= old.last - HANDOVER
+    )
+    taken: set[str] = set()
+    for _, old_name, new_name in successions:
+        if old_name in missed and new_name not in taken:
+            taken.add(new_name)
+            del missed[old_name]
+    return {name: each.last for name, each in (reporting | missed).items()}, len(reporting)

@@ -7,6 +7,7 @@ from typing import Any
 
 from metrics import instances
 from metrics.catalogue import Service, services
+from metrics.instances import Heard
 from metrics.models import Retirement
 from metrics.raw_reads import read_rows
 from metrics.reading import HOUR, Request, Series, Source, read
@@ -66,7 +67,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class State:
-    """A service and how it is at the moment of asking. `instances` are those known: when each was last heard."""
+    """A service and how it is at the moment of asking. `instances` are those that should report: when each did last."""
 
     service: Service
     verdict: Verdict
@@ -93,14 +94,16 @@ def overview(now: datetime) -> list[State]:
         retirement = retired.get(service.name)
         if retirement and not retirement.counts(service.last):
             retirement = None
-        all_instances = named.get(service.name, {}) | heard.get(service.name, {})
-        reporting = sum(now - at <= service.silent_after for at in all_instances.values())
+        own = named.get(service.name, {})
+        for instance, at in heard.get(service.name, {}).items():
+            own[instance] = Heard(own[instance].first if instance in own else at, at)
+        expected, reporting = instances.expected(own, now=now, silent_after=service.silent_after)
         figures = tuple(
             _figure(kind, values.get((service.name, *kind)), trends.get((service.name, *kind)))
             for kind in (_main(service) if service in shown else ())
         )
-        verdict = _verdict(service, figures, len(all_instances) - reporting, retirement, now)
-        states.append(State(service, verdict, figures, all_instances, reporting, retirement))
+        verdict = _verdict(service, figures, len(expected) - reporting, retirement, now)
+        states.append(State(service, verdict, figures, expected, reporting, retirement))
     return sorted(states, key=_rank)
 
 

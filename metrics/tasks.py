@@ -16,7 +16,7 @@ def maintain_partitions() -> str:
 @heard_task("metrics.refresh_rollups")
 def refresh_rollups() -> str:
     """Every 5 s: buckets whose rows changed are computed anew."""
-    return f"{rollups.refresh(wait=False).marks} changes"
+    return f"{rollups.refresh(wait=False).marks} marks taken"
 
 
 @heard_task("metrics.note_instances")

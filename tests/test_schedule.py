@@ -6,7 +6,10 @@ import pytest
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
+from metrics.models import SystemMetric
+from metrics.tasks import refresh_rollups
 from tests.accounts.access import signed_in
+from utxoiq_admin.core import heartbeats
 from utxoiq_admin.core.models import Heartbeat, TaskRun
 
 pytestmark = pytest.mark.django_db
@@ -49,3 +52,12 @@ def test_newest_of_asks_once_and_knows_what_never_ran(django_assert_num_queries)
         assert TaskRun.objects.newest_of(["a", "b", "never"]) == runs
     with django_assert_num_queries(0):
         assert TaskRun.objects.newest_of([]) == {}
+
+
+def test_a_task_too_frequent_for_rows_leaves_a_heartbeat_that_says_what_it_did(monkeypatch):
+    monkeypatch.setattr(heartbeats, "_last", {})
+    monkeypatch.setattr(heartbeats, "close_old_connections", lambda: None)  # inside the test's transaction
+    SystemMetric.objects.create(service_name="s", metric_type="cpu", metric_value=1, unit="percent")
+    refresh_rollups()
+    heard = Heartbeat.objects.get(name="metrics.refresh_rollups")
+    assert heard.detail["did"] == "1 marks taken" and not TaskRun.objects.exists()

@@ -33,7 +33,7 @@ def checks_for(request: HttpRequest, services: list[State], now: datetime) -> li
     may = request.user.has_perm
     checks = [*process_checks(now), *server_checks()]
     if may("metrics.view_systemmetric"):
-        checks += [*silence_checks(services), partition_check(now), rollup_check(now)]
+        checks += [*silence_checks(services, now), partition_check(now), rollup_check(now)]
     if may("backfill.view_backfilljob"):
         checks += job_checks(now)
     if may("retention.view_run"):

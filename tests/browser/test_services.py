@@ -68,7 +68,7 @@ def refresh(page):
 
 def test_a_row_per_service_with_figures_that_are_those_of_sql(ops, now):
     report(now, range(1, 26 * 60, 5), value=lambda m: 20 + m % 31, instance="a")
-    report(now, range(20, 40), instance="b")
+    report(now, range(20, 90), instance="b")
     report(now, range(1, 60), metric_type="latency", unit="ms", value=182)
     report(now, range(1, 9), "busy", value=91)
     rollups.refresh()

@@ -69,19 +69,22 @@ def test_a_silent_service_is_named_with_its_last_report_and_a_gone_one_is_not(no
     for minutes in (42, 43, 44):
         report("silent", "cpu", now - timedelta(minutes=minutes))
     report("retired", "cpu", now - timedelta(days=20))
-    checks = silence_checks(overview(now))
+    checks = silence_checks(overview(now), now)
     last = now - timedelta(minutes=42)
+    day = "" if last.date() == now.date() else f"{last:%Y-%m-%d} "
     assert [(c.level, c.text, c.since) for c in checks] == [
-        (Level.BROKEN, f"silent: no reports since {last:%H:%M}, usually every 1 min", last),
+        (Level.BROKEN, f"silent: no reports since {day}{last:%H:%M}, usually every 1 min", last),
         (Level.OK, "1 service reports", None),
     ]
+    later = now + timedelta(days=2)
+    assert f"since {last:%Y-%m-%d %H:%M}," in silence_checks(overview(later), later)[0].text
 
 
 def test_rollups_left_behind_are_told_with_how_many_changes_wait(now):
     assert (rollup_check(now).level, rollup_check(now).text) == (Level.OK, "rollups up to date")
     report("a", "cpu", now)
     check = rollup_check(now)
-    assert check.level == Level.SOON and "never heard: 1 changes wait" in check.text
+    assert check.level == Level.SOON and "never heard: 1 change waits" in check.text
     Heartbeat.objects.create(name="metrics.refresh_rollups", at=now - timedelta(seconds=20))
     assert rollup_check(now).level == Level.OK
     assert "last heard 5 min ago" in rollup_check(now + timedelta(minutes=5)).text

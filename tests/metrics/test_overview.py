@@ -48,7 +48,7 @@ def sql(text, *parameters):
 def test_the_worst_comes_first(now):
     for service, value in (("calm", 10), ("busy", 70), ("burning", 90)):
         report(now, range(1, 20), service, value=value)
-    report(now, range(1, 20), "halved", instance="a", value=50)
+    report(now, range(1, 90), "halved", instance="a", value=50)
     report(now, range(60, 90), "halved", instance="b")
     report(now, range(30, 40), "silent")
     report(now, range(50, 60), "silent-longer")
@@ -121,13 +121,31 @@ def test_the_rhythm_is_learnt_so_an_hourly_job_is_not_silent_after_ten_minutes(n
 
 
 def test_instances_that_report_are_counted_against_those_of_the_last_day(now):
-    report(now, range(1, 30), instance="a")
-    report(now, range(1, 30), instance="b")
-    report(now, range(14, 40), instance="c")
+    report(now, range(1, 60), instance="a")
+    report(now, range(1, 60), instance="b")
+    report(now, range(14, 60), instance="c")
     report(now, range(30 * 60, 31 * 60), instance="long-ago")
     instances.note(now=now)
     row = row_of(state(now), now)
     assert (row.instances, row.missing, row.verdict) == ("2 of 3", "c (14 min ago)", Verdict.PARTLY)
+
+
+def test_instances_that_a_deployment_replaced_are_not_missed(now):
+    for old, new in (("a1", "a2"), ("b1", "b2")):
+        report(now, range(61, 200), instance=old)
+        report(now, range(1, 65), instance=new)  # both overlap for a while
+    report(now, range(90, 200), instance="crashed")
+    instances.note(now=now)
+    row = row_of(state(now), now)
+    assert (row.instances, row.missing) == ("2 of 3", "crashed (1 h ago)")
+
+
+def test_one_new_instance_replaces_one(now):
+    for old in ("a1", "b1", "c1"):
+        report(now, range(61, 200), instance=old)
+    report(now, range(1, 60), instance="a2")
+    instances.note(now=now)
+    assert row_of(state(now), now).instances == "1 of 3"
 
 
 def test_an_instance_is_counted_before_the_minute_in_which_it_is_noted(now):
