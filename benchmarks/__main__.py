@@ -19,7 +19,14 @@ def main() -> None:
     parser.add_argument("--ingest-requests", type=int, default=40, help="batches of 5,000 rows a turn")
     parser.add_argument("--connections", type=int, default=4, help="connections that write at once")
     parser.add_argument(
-        "--only", choices=[*NEEDS_METRICS, "progress", "feedback"], help="measure nothing else"
+        "--retention",
+        type=int,
+        nargs="+",
+        default=[1_000_000, 5_000_000],
+        help="old rows of metrics, each a run",
+    )
+    parser.add_argument(
+        "--only", choices=[*NEEDS_METRICS, "progress", "feedback", "retention"], help="measure nothing else"
     )
     options = parser.parse_args()
 
@@ -43,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
     from django.core.management import call_command
     from django.test.utils import setup_test_environment
 
-    from benchmarks import charts, data, feedback, ingest, lists, progress, services
+    from benchmarks import charts, data, feedback, ingest, lists, progress, retention, services
     from benchmarks.report import Report
 
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
@@ -70,6 +77,8 @@ def run(options: argparse.Namespace) -> None:
         progress.measure(report)
     if options.only in (None, "feedback"):
         feedback.measure(report, repeat=options.repeat)
+    if options.only in (None, "retention"):
+        retention.measure(report, sizes=options.retention)
     report.print()
 
 

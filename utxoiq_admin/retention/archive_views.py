@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +27,7 @@ ORDER = ("-first_at", "-id")
 HELD_DAYS = 7
 LONGEST_HOLD = timedelta(days=366)
 RESTORE_TASK = "retention.restore"
+TIME = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d(?:\.\d+)?)\+00:00$")
 SHOWN_STATES = [state for state in Archive.State if state != Archive.State.WRITING]
 
 
@@ -54,15 +56,19 @@ def table_in(request: HttpRequest) -> str:
 
 
 def as_table(table: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Rows for a page: the columns in the table's order, values as text."""
-    columns = [str(field.column) for field in POLICIES[table].model._meta.concrete_fields]
+    """Rows for a page: time first, id last, else the columns in the table's order; values as text, times in UTC."""
+    policy = POLICIES[table]
+    names = [str(field.column) for field in policy.model._meta.concrete_fields]
+    columns = [policy.time, *(name for name in names if name not in (policy.time, "id")), "id"]
     return {"columns": columns, "rows": [[_text(row.get(name)) for name in columns] for row in rows]}
 
 
 def _text(value: Any) -> str:
     if value is None:
         return "–"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    return TIME.sub(r"\1 \2", str(value))
 
 
 class ArchivesPage(Page):

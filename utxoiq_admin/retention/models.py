@@ -84,6 +84,14 @@ class Run(models.Model):
         return f"retention {self.state}, asked for {self.requested_at:%Y-%m-%d %H:%M:%S} UTC"
 
     @property
+    def did_something(self) -> bool:
+        """Whether any row or object moved."""
+        return any(
+            each.rows_verified or each.rows_deleted or each.partitions_dropped or each.objects_removed
+            for each in self.figures.all()
+        )
+
+    @property
     def duration(self) -> timedelta | None:
         """How long it ran; None while it has not ended or never began."""
         return self.finished_at - self.started_at if self.finished_at and self.started_at else None
