@@ -15,6 +15,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection
 from django.test import override_settings
+from django.test.utils import setup_databases
 from django.utils import timezone
 from pytest_django.live_server_helper import LiveServer
 
@@ -25,8 +26,7 @@ from metrics.partitions import ensure
 from tests.accounts.access import person
 from utxoiq_admin.core.cache import ALL, change_generations
 
-# Of today's whole minute; silences and spikes lie at fixed distances from it.
-NOW = timezone.now().replace(second=0, microsecond=0)
+# Before the whole minute in which the rows were loaded.
 SPIKE, SPIKE_AT = 97.25, timedelta(hours=3)
 DIP, DIP_AT = 1.5, timedelta(hours=30)
 OLD_SPIKE, OLD_SPIKE_AT = 99.5, timedelta(days=12)
@@ -43,6 +43,12 @@ WHERE NOT (at > %(silent_from)s AND at < %(silent_until)s)
 """
 
 
+class World:
+    """`now` is the whole minute in which the rows were loaded."""
+
+    now: datetime
+
+
 def load_once() -> None:
     """Load the rows, unless they stand already."""
     if not User.objects.filter(username=WHO).exists():
@@ -55,30 +61,31 @@ def load() -> None:
     call_command("migrate", verbosity=0)
     ensure()
     minute = timedelta(minutes=1)
-    silence = {"silent_from": NOW - SILENT_FROM, "silent_until": NOW - SILENT_UNTIL}
+    now = World.now = timezone.now().replace(second=0, microsecond=0)
+    silence = {"silent_from": now - SILENT_FROM, "silent_until": now - SILENT_UNTIL}
     cpu = {"service": "web-api", "type": "cpu", "unit": "percent", "base": 40, "instance": "web-0", **silence}
-    recent = {"start": NOW - timedelta(days=2), "end": NOW - minute, "step": minute}
-    old = {"start": NOW - timedelta(days=80), "end": NOW - timedelta(days=2, minutes=10), "step": 10 * minute}
-    short = {"start": NOW - timedelta(hours=8), "end": NOW - 50 * minute, "step": minute}
+    recent = {"start": now - timedelta(days=2), "end": now - minute, "step": minute}
+    old = {"start": now - timedelta(days=80), "end": now - timedelta(days=2, minutes=10), "step": 10 * minute}
+    short = {"start": now - timedelta(hours=8), "end": now - 50 * minute, "step": minute}
     with connection.cursor() as cursor:
         for rows in (
             cpu | recent,
             cpu | old,
             cpu | short | {"service": "indexer", "base": 60, "instance": "indexer-0"},
             cpu | short | {"service": "indexer", "base": 20, "instance": "indexer-1"},
-            cpu | short | {"type": "traffic", "unit": "bytes", "base": 3 * 1024**2, "end": NOW - minute},
+            cpu | short | {"type": "traffic", "unit": "bytes", "base": 3 * 1024**2, "end": now - minute},
         ):
             cursor.execute(_ROWS, rows)
     at = [(SPIKE_AT, SPIKE), (DIP_AT, DIP), (OLD_SPIKE_AT, OLD_SPIKE)]
-    write("cpu", [(NOW - ago + timedelta(seconds=20), value) for ago, value in at], unit="percent")
+    write("cpu", [(now - ago + timedelta(seconds=20), value) for ago, value in at], unit="percent")
     write(
-        "latency", [(NOW - MANY * minute + timedelta(seconds=value % 60), value) for value in range(1, 101)]
+        "latency", [(now - MANY * minute + timedelta(seconds=value % 60), value) for value in range(1, 101)]
     )
     rollups.refresh()
-    write("cpu", [(NOW - timedelta(hours=1, seconds=-1), 41.0)], unit="percent")
+    write("cpu", [(now - timedelta(hours=1, seconds=-1), 41.0)], unit="percent")
     BackfillJob.objects.create(
         job_type="blocks", start_block=1, end_block=9, current_block=9, status="failed", error_message="no node",
-        started_at=NOW - timedelta(hours=4), completed_at=NOW - timedelta(hours=2),
+        started_at=now - timedelta(hours=4), completed_at=now - timedelta(hours=2),
     )  # fmt: skip
 
 
@@ -106,6 +113,9 @@ def figures(service: str, kind: str, start: float, end: float) -> tuple[float, f
 @contextmanager
 def served() -> Iterator[str]:
     """The address of a server for as long as tests run: these come after all others, and the database is dropped."""
+    if connection.settings_dict["NAME"] != settings.DATABASES["default"]["TEST"]["NAME"]:
+        # Run alone: pytest-django makes the database only if it also runs a test that carries its mark.
+        setup_databases(verbosity=0, interactive=False)
     static = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     with override_settings(STORAGES={**settings.STORAGES, "staticfiles": static}):
         server = LiveServer("127.0.0.1")
@@ -119,7 +129,7 @@ class Charts:
     """The chart page in a window. `state` and `drawn` read what is on it, never what was sent."""
 
     def __init__(self, visitor: Any) -> None:
-        self.visitor, self.page = visitor, visitor.page
+        self.visitor, self.page, self.now = visitor, visitor.page, World.now
 
     def open(self, query: str = "") -> "Charts":
         self.visitor.go(f"/charts/{query and '?'}{query}")
@@ -180,6 +190,30 @@ class Charts:
             const [left, top] = [Math.round(u.valToPos(x, 'x', true)) + by, Math.round(u.valToPos(y, 'y', true))];
             return [...pen.getImageData(left, top, 1, 1).data]; }""",
             [number, seconds, value, shift],
+        )
+
+    def red_at(self, value: float) -> bool:
+        """Whether a red line is painted at this value, across the first chart."""
+        share = self.page.evaluate(
+            """value => { const { ctx, bbox, valToPos } = document.querySelector('.metric-chart').holder.plot;
+            const copy = document.createElement('canvas'), pen = copy.getContext('2d', { willReadFrequently: true });
+            [copy.width, copy.height] = [ctx.canvas.width, ctx.canvas.height];
+            pen.drawImage(ctx.canvas, 0, 0);
+            const strip = pen.getImageData(bbox.left, Math.round(valToPos(value, 'y', true)) - 1, bbox.width, 3).data;
+            let red = 0;
+            for (let i = 0; i < strip.length; i += 4)
+                red += strip[i] - strip[i + 1] > 60 && strip[i] - strip[i + 2] > 60;
+            return red / bbox.width; }""",
+            value,
+        )
+        return share > 0.4
+
+    def hide(self, hidden: bool) -> None:
+        """As the browser does with a tab behind another."""
+        self.page.evaluate(
+            """hidden => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+            document.dispatchEvent(new Event('visibilitychange')); }""",
+            hidden,
         )
 
     def hover(self, number: int, share: float) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.browser import chart_world
-from tests.browser.chart_world import NOW, Charts, figures, values
+from tests.browser.chart_world import Charts, figures, values
 
 CPU = "service=web-api&type=cpu"
 
@@ -49,7 +49,7 @@ def test_the_extremes_drawn_are_those_of_the_rows_in_every_preset(charts):
 
 def test_a_silence_of_41_minutes_is_a_gap_at_every_zoom(charts):
     charts.open(f"{CPU}&range=1h")
-    middle = (NOW - chart_world.SILENT_FROM + timedelta(minutes=20)).timestamp()
+    middle = (charts.now - chart_world.SILENT_FROM + timedelta(minutes=20)).timestamp()
     for key in "345678":  # 6 hours to a year
         with charts.redrawn():
             charts.press(key)
@@ -67,8 +67,8 @@ def test_a_silence_of_41_minutes_is_a_gap_at_every_zoom(charts):
 
 
 def test_rows_that_come_every_ten_minutes_are_joined_where_buckets_are_narrower(charts):
-    start = (NOW - timedelta(days=10)).isoformat().replace("+00:00", "Z")
-    end = (NOW - timedelta(days=9, hours=12)).isoformat().replace("+00:00", "Z")
+    start = (charts.now - timedelta(days=10)).isoformat().replace("+00:00", "Z")
+    end = (charts.now - timedelta(days=9, hours=12)).isoformat().replace("+00:00", "Z")
     charts.open(f"{CPU}&from={start}&to={end}")
     line = charts.series("web-api")
     assert (line["gaps"], len(values(line["values"]))) == ([], 72)
@@ -76,7 +76,7 @@ def test_rows_that_come_every_ten_minutes_are_joined_where_buckets_are_narrower(
 
 
 def test_the_bucket_that_still_fills_is_hollow_and_no_drop(charts):
-    chart_world.write("hollow", [(NOW - timedelta(minutes=m), 50.0) for m in range(1, 30)])
+    chart_world.write("hollow", [(charts.now - timedelta(minutes=m), 50.0) for m in range(1, 30)])
     charts.open("service=web-api&type=hollow&range=1h")
     now = charts.page.evaluate("document.querySelector('.metric-chart').holder.body.now")
     chart_world.write("hollow", [(datetime.fromtimestamp(now, UTC), 10.0)])

@@ -59,11 +59,11 @@ export class Pulse {
     if (pace && !document.hidden) this.timer = setTimeout(() => this.work(), pace * 1000);
   }
 
-  /** Seen again: what is older than the pace is asked for at once. */
+  /** Seen again, stopped or going on: what is older than the pace is asked for at once. */
   wake() {
+    clearTimeout(this.timer);
     const pace = this.isLost() ? RETRY : this.pace();
     if (!pace || document.hidden) return;
-    clearTimeout(this.timer);
     const left = Math.max(0, pace * 1000 - (performance.now() - this.last));
     this.timer = setTimeout(() => this.work(), this.isLost() ? 0 : left);
   }

@@ -8,7 +8,7 @@ import { Loader, Pulse, Refused, SignedOut, paceOf } from "./loader.js";
 import { Page } from "./page.js";
 import { ranges } from "./ranges.js";
 import { COMPARISONS, GROUPINGS, SPLIT_LONGEST, asked, format, parse } from "./state.js";
-import { clock, isLive, resolve, span, writer } from "./time.js";
+import { age, clock, isLive, resolve, span, writer } from "./time.js";
 import { toolbar } from "./toolbar.js";
 import { views } from "./views.js";
 
@@ -28,7 +28,8 @@ const context = {
   zoom: (wanted) => bar.zoom(wanted), rowsList,
   share: () => copy(shareAddress(state, bounds), told),
   csv: () => page.holders.length && drawnCsv(page.holders, context),
-  rows: () => rowsAddress(setup.urls.rows, asked(state, setup.services), bounds, writer(state.local)),
+  // Of the buckets drawn, which may begin before the range does: as many rows as the page says.
+  rows: () => rowsAddress(setup.urls.rows, asked(state, setup.services), body ?? bounds, writer(state.local)),
   refresh: () => load({ isRefresh: true }),
   pause: () => { isPaused = !isPaused; tools.render(); pulse.wake(); },
 };
@@ -149,8 +150,8 @@ function lost(error) {
 function tell() {
   const isLost = root.classList.contains("stale"), zone = writer(state.local);
   told.classList.toggle("state-lost", isLost);
-  const age = contact ? `${zone.time(contact)} ${zone.name}` : "";
-  told.textContent = isLost ? `${problem}last contact ${age ? `${age}, ${span(clock.now() - contact)} ago` : "never"}` : age && `refreshed ${age}`;
+  const at = contact ? `${zone.time(contact)} ${zone.name}` : "";
+  told.textContent = isLost ? `${problem}last contact ${at ? `${at}, ${age(clock.now() - contact)}` : "never"}` : at && `refreshed ${at}`;
 }
 
 async function copy(text, place) {

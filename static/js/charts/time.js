@@ -120,6 +120,12 @@ export function writer(local) {
   };
 }
 
+/** How long ago, in whole units. */
+export const age = (seconds) => {
+  const [size, unit] = [[86_400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([each]) => seconds >= each) ?? [1, "s"];
+  return `${Math.max(0, Math.floor(seconds / size))} ${unit} ago`;
+};
+
 /** A length of time in its largest unit. */
 export function span(seconds) {
   for (const [size, unit] of [[86_400, "d"], [3600, "h"], [60, "min"]]) if (seconds >= size) return `${+(seconds / size).toFixed(1)} ${unit}`;

@@ -3,7 +3,7 @@
 import { byId, h } from "./dom.js";
 import { picker } from "./picker.js";
 import { SPLIT_LONGEST } from "./state.js";
-import { isLive, span } from "./time.js";
+import { age, isLive, span } from "./time.js";
 import { paceOf } from "./loader.js";
 
 export function toolbar(context, bar) {
@@ -11,7 +11,7 @@ export function toolbar(context, bar) {
   const types = [...new Set(services.flatMap((each) => each.kinds.map(([type]) => type)))].sort();
   const has = (type) => services.filter((each) => !each.gone && each.kinds.some(([kind]) => kind === type)).map((each) => each.name);
 
-  const serviceNote = (each) => (each.gone ? "gone" : context.setup.now - each.last > 300 ? `last report ${span(context.setup.now - each.last)} ago` : "");
+  const serviceNote = (each) => (each.gone ? "gone" : context.setup.now - each.last > 300 ? `last report ${age(context.setup.now - each.last)}` : "");
   const pickServices = picker(byId("pick-service"), {
     label: "service", all: "all that report the types", chosen: () => state().services, choose: (names) => context.change({ services: names, only: [] }),
     choices: () => services.map((each) => ({ name: each.name, note: serviceNote(each), dim: each.gone })),
