@@ -8,7 +8,7 @@ import argparse
 import os
 import time
 
-NEEDS_METRICS = ("lists", "services", "charts", "ingest")
+NEEDS_METRICS = ("lists", "services", "charts", "drawing", "ingest")
 
 
 def main() -> None:
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
     from django.core.management import call_command
     from django.test.utils import setup_test_environment
 
-    from benchmarks import charts, data, feedback, ingest, lists, progress, retention, services
+    from benchmarks import charts, data, drawing, feedback, ingest, lists, progress, retention, services
     from benchmarks.report import Report
 
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
@@ -71,6 +71,8 @@ def run(options: argparse.Namespace) -> None:
         services.measure(report, repeat=options.repeat)
     if options.only in (None, "charts"):
         charts.measure(report, repeat=options.repeat)
+    if options.only in (None, "drawing"):
+        drawing.measure(report, repeat=max(5, options.repeat // 4))
     if options.only in (None, "ingest"):
         ingest.measure(report, requests=options.ingest_requests, connections=options.connections, turns=3)
     if options.only in (None, "progress"):

@@ -151,6 +151,7 @@ def test_forty_series_fit_a_phone(charts):
     assert charts.page.locator(".legend-name").count() == 40
     assert charts.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     charts.page.set_viewport_size({"width": 1280, "height": 720})
+    charts.page.wait_for_function("document.querySelector('.metric-chart').holder.plot.width > 700")
     charts.hover(0, 0.8)
     charts.page.wait_for_selector(".chart-tip >> text=and 28 more")
 

@@ -3,7 +3,8 @@
 import { h } from "./dom.js";
 
 const MOST_SERVICES = 20; // of which the server explains gaps
-const NEAR = 9; // pixels: events closer than this share a flag
+const NEAR = 20; // pixels: events closer than this share a flag
+export const MOST_LINES = 16; // flags with a line down the chart: more would hide what the chart is for
 const GLYPHS = { ok: "✓", info: "▲", warn: "!", bad: "✖" };
 const CAUSES = { silent: "silent", not_ingesting: "not ingesting", archived: "in the archive" };
 
@@ -28,20 +29,24 @@ export async function fetchAnnotations(url, { start, end, services }, signal) {
   }
 }
 
-/** Flags over a chart, each a link; those that would cover each other are one. */
-export function flags(holder, context) {
-  const { plot } = holder, { marks } = context.annotations;
-  plot.over.querySelectorAll(".chart-flag").forEach((flag) => flag.remove());
-  const placed = [];
+/** Where events stand on a chart: those that would cover each other together, the worst of them first. */
+export function places(u, marks) {
+  const found = [];
   for (const mark of marks) {
-    const left = plot.valToPos(mark.time, "x");
-    if (left < 0 || left > plot.over.clientWidth) continue;
-    const last = placed.at(-1);
+    const left = u.valToPos(mark.time, "x"), last = found.at(-1);
+    if (left < 0 || left > u.over.clientWidth) continue;
     if (last && left - last.left < NEAR) last.marks.push(mark);
-    else placed.push({ left, marks: [mark] });
+    else found.push({ left, marks: [mark] });
   }
-  for (const { left, marks: together } of placed) {
-    const worst = together.find((mark) => mark.level === "bad") ?? together[0];
+  for (const place of found) place.worst = place.marks.find((mark) => mark.level === "bad") ?? place.marks[0];
+  return found;
+}
+
+/** Flags over a chart, each a link. */
+export function flags(holder, context) {
+  const { plot } = holder;
+  plot.over.querySelectorAll(".chart-flag").forEach((flag) => flag.remove());
+  for (const { left, marks: together, worst } of places(plot, context.annotations.marks)) {
     const text = together.map((mark) => `${context.write().minute(mark.time)} ${mark.label}`).join("\n");
     const glyph = together.length > 1 ? together.length : GLYPHS[worst.level] ?? "▲";
     // Under the pointer only: the list below the charts says the same to everybody.

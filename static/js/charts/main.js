@@ -110,8 +110,7 @@ function arrived({ body: fresh, server, transfer }, names, isSplit) {
   tell();
   tools.render();
   pulse.rest();
-  const done = performance.now();
-  root.dispatchEvent(new CustomEvent("charts:drawn", { detail: { server, transfer, drawing: done - begun, whole: done - clicked } }));
+  root.dispatchEvent(new CustomEvent("charts:drawn", { detail: { clicked, begun, server, transfer } }));
   annotate(names.services);
 }
 

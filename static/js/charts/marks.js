@@ -1,5 +1,6 @@
 // What stands on and under the lines of a chart: gaps with their reason, values that no line reaches, thresholds, events.
 
+import { MOST_LINES, places } from "./annotations.js";
 import { colour } from "./dom.js";
 import { isShown, thresholdsOf, unfinished } from "./panels.js";
 import { tick } from "./units.js";
@@ -45,7 +46,8 @@ export function overlay(u, holder, context) {
   clip(ctx, { left: bbox.left - 4 * ratio, top: bbox.top - 4 * ratio, width: bbox.width + 8 * ratio, height: bbox.height + 8 * ratio });
   for (const one of holder.panel.series) if (isShown(one, holder.panel, context.state().only)) points(u, one, holder.body, ratio);
   thresholds(u, holder, context, ratio);
-  for (const mark of context.annotations.marks) event(u, mark, ratio);
+  const events = places(u, context.annotations.marks);
+  if (events.length <= MOST_LINES) events.forEach((place) => event(u, place.worst, ratio));
   ctx.restore();
 }
 

@@ -74,13 +74,13 @@ function gaps(u, number, one) {
 
 function seriesOptions(holder) {
   const { panel, body } = holder;
-  const many = panel.series.length, wash = Math.max(0.05, 0.2 / Math.sqrt(many));
+  const many = panel.series.length, wash = Math.max(0.08, 0.22 / Math.sqrt(many));
   const list = [{}], bands = [];
   for (const one of panel.series) {
     // By its key: uPlot copies whatever stands in its options, and the figures change under it.
     const line = colour(one.colour), cut = (u, number) => gaps(u, number, holder.ones.get(one.key));
     const common = { points: { show: false }, gaps: cut, key: one.key };
-    const edge = { ...common, stroke: many > 4 ? "transparent" : alpha(line, 0.35), width: 1 };
+    const edge = { ...common, stroke: alpha(line, many > 4 ? 0.2 : 0.35), width: 1 };
     bands.push({ series: [list.length, list.length + 1], fill: alpha(line, wash) });
     list.push({ ...edge, label: `${one.label} highest` }, { ...edge, label: `${one.label} lowest` });
     list.push({ ...common, label: one.label, stroke: line, width: many > 8 ? 1.25 : 1.75, dash: one.dash, isAverage: true });

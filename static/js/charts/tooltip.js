@@ -27,7 +27,7 @@ export function tooltip(holder, u, context) {
   tip.hidden = false;
   const room = holder.box.clientWidth, x = u.cursor.left + u.over.offsetLeft;
   tip.style.left = `${x > room / 2 ? Math.max(0, x - tip.offsetWidth - 14) : Math.min(x + 14, room - tip.offsetWidth)}px`;
-  tip.style.top = `${u.over.offsetTop + u.over.clientHeight + 24}px`; // under the lines, never over them
+  tip.style.top = `${u.over.offsetTop + u.over.clientHeight + 42}px`; // under the lines, never over them
 }
 
 function row(one, place, unit, body, isWhole) {
