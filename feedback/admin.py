@@ -120,7 +120,11 @@ class InsightFeedbackAdmin(LargeTableAdmin):
 
     @display(description="insight")
     def all_of_insight(self, row: InsightFeedback) -> SafeString:
-        return format_html("{} · {}", row.insight_id, feedback_link("all feedback on it", row.insight_id))
+        # An id may be empty in SQL; such an insight has no page.
+        page = row.insight_id and format_html(
+            '<a href="{}" class="link">{}</a>', reverse("insight", args=[row.insight_id]), row.insight_id
+        )
+        return format_html("{} · {}", page, feedback_link("all feedback on it", row.insight_id))
 
     @display(description="user")
     def all_of_user(self, row: InsightFeedback) -> SafeString:

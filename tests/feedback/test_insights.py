@@ -160,6 +160,12 @@ def test_every_id_has_a_page(staff, insight):
     assert "quite right" in body and "ads" in body and "?q=u%2F1%20%26" in body
 
 
+def test_an_empty_id_has_no_page_and_breaks_none(staff):
+    made = say("", "u", rating=4)
+    assert "an empty id" in staff.get("/insights/").content.decode()
+    assert staff.get(f"/admin/feedback/insightfeedback/{made.pk}/change/").status_code == 200
+
+
 def test_everything_about_one_insight(staff):
     text("i", "Fees spike", confidence=0.85, published_at=NOON, evidence=[{"kind": "block", "value": 975102}])
     for number, rating in enumerate([5, 5, 4, 1]):
