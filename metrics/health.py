@@ -15,12 +15,22 @@ from utxoiq_admin.core.models import Heartbeat
 SHORT = timedelta(days=31)
 OUT = timedelta(days=2)
 REFRESHER = "metrics.refresh_rollups"
+NAMED = 5
 BEHIND = 10 * rollups.BATCH  # marks: what the refresher takes in ten passes, some 7 s
 
 
 def silence_checks(states: list[State], now: datetime) -> list[Check]:
-    """One check for each service that stopped reporting, and one that counts those that report."""
+    """One check for each service that stopped reporting, one for those that could not be heard, and the count of those
+    that report."""
     silent = [_silent(state, now) for state in states if state.verdict == Verdict.SILENT]
+    unheard = [state.service for state in states if state.verdict == Verdict.UNHEARD]
+    if unheard:
+        named = ", ".join(service.name for service in unheard[:NAMED]) + (
+            " and others" if unheard[NAMED:] else ""
+        )
+        text = f"not heard yet since this application stood still: {named}"
+        since = min(service.last for service in unheard)
+        silent.append(Check("services unheard", Level.UNKNOWN, text, since, reverse("services"), "services"))
     reporting = sum(state.verdict in (Verdict.WELL, Verdict.PARTLY, Verdict.HIGH) for state in states)
     text = f"{reporting} service{'s' * (reporting != 1)} report{'s' * (reporting == 1)}"
     return [*silent, Check("services", Level.OK, text)]

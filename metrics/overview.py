@@ -11,6 +11,7 @@ from metrics.instances import Heard
 from metrics.models import Retirement
 from metrics.raw_reads import read_rows
 from metrics.reading import HOUR, Request, Series, Source, read
+from utxoiq_admin.core.standstill import Stretch, overlaps, standstills
 
 # Shown first, in this order; a service that has fewer of them shows others, by name.
 MAIN = ("cpu", "memory", "latency", "error_rate", "queue_depth")
@@ -39,11 +40,12 @@ class Verdict(IntEnum):
     """What is wrong with a service; the worst is the lowest."""
 
     SILENT = 0
-    HIGH = 1
-    PARTLY = 2  # not all of its instances report
-    WELL = 3
-    RETIRED = 4
-    GONE = 5
+    UNHEARD = 1  # not heard since this application stood still: unknown, and not its fault so far
+    HIGH = 2
+    PARTLY = 3  # not all of its instances report
+    WELL = 4
+    RETIRED = 5
+    GONE = 6
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ def overview(now: datetime) -> list[State]:
     values, heard = _latest(shown, now)
     named = instances.known({s.name: s.last for s in shown})
     trends = _trends(shown, now)
+    still = _standstills(shown, now)
     states = []
     for service in known:
         retirement = retired.get(service.name)
@@ -102,9 +105,15 @@ def overview(now: datetime) -> list[State]:
             _figure(kind, values.get((service.name, *kind)), trends.get((service.name, *kind)))
             for kind in (_main(service) if service in shown else ())
         )
-        verdict = _verdict(service, figures, len(expected) - reporting, retirement, now)
+        verdict = _verdict(service, figures, len(expected) - reporting, retirement, still, now)
         states.append(State(service, verdict, figures, expected, reporting, retirement))
     return sorted(states, key=_rank)
+
+
+def _standstills(shown: list[Service], now: datetime) -> list[Stretch]:
+    """When this application stood still since the quiet ones among these were last heard."""
+    quiet = [s.last for s in shown if s.silent_since(now)]
+    return standstills(min(quiet), now, now=now) if quiet else []
 
 
 def _rank(state: State) -> tuple[Any, ...]:
@@ -118,6 +127,7 @@ def _verdict(
     figures: tuple[Figure, ...],
     missing: int,
     retirement: Retirement | None,
+    still: list[Stretch],
     now: datetime,
 ) -> Verdict:
     if retirement:
@@ -125,7 +135,9 @@ def _verdict(
     if service.gone(now):
         return Verdict.GONE
     if service.silent_since(now):
-        return Verdict.SILENT
+        # It could not be heard while we stood still: only the rest of the time counts.
+        excused = sum((end - start for start, end in overlaps([(service.last, now)], still)), timedelta())
+        return Verdict.SILENT if service.silent_since(now - excused) else Verdict.UNHEARD
     if any(is_high(figure) for figure in figures):
         return Verdict.HIGH
     return Verdict.PARTLY if missing else Verdict.WELL

@@ -14,6 +14,7 @@ from utxoiq_admin.core.sparkline import sparkline
 
 BADGES = {
     Verdict.SILENT: ("silent", "bad"),
+    Verdict.UNHEARD: ("not heard yet", "plain"),
     Verdict.HIGH: ("high", "warn"),
     Verdict.PARTLY: ("partly", "warn"),
     Verdict.RETIRED: ("retired", "plain"),
@@ -37,12 +38,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One service. `silent` greys its values, which are then of `service.last`."""
+    """One service. `silent` greys its values, which are then of `service.last`; `excused`: we stood still since."""
 
     service: Any
     verdict: Verdict
     badge: tuple[str, str] | None
     silent: bool
+    excused: bool
     cells: tuple[Cell, ...]
     instances: str
     total: int
@@ -72,6 +74,7 @@ def row_of(state: State, now: datetime) -> Row:
         verdict=state.verdict,
         badge=BADGES.get(state.verdict),
         silent=silent,
+        excused=state.verdict == Verdict.UNHEARD,
         cells=tuple(_cell(service.name, figure, now, silent=silent) for figure in state.figures),
         instances=f"{state.reporting} of {total}" if total else "",
         total=total,

@@ -21,7 +21,7 @@ TAKE_BACK = "metrics.change_retirement"
 # Name in the address -> (words, which states it shows).
 FILTERS: dict[str, tuple[str, set[Verdict]]] = {
     "": ("all", set(Verdict)),
-    "problems": ("with a problem", {Verdict.SILENT, Verdict.HIGH, Verdict.PARTLY}),
+    "problems": ("with a problem", {v for v in Verdict if v < Verdict.WELL}),
     "silent": ("silent", {Verdict.SILENT}),
     "partly": ("not all instances", {Verdict.PARTLY}),
     "gone": ("gone or retired", {Verdict.GONE, Verdict.RETIRED}),
@@ -70,7 +70,7 @@ class ServicesPage(Page):
         return text in state.service.name.lower() and state.verdict in verdicts
 
 
-_PRESENT = frozenset({Verdict.SILENT, Verdict.HIGH, Verdict.PARTLY, Verdict.WELL})
+_PRESENT = frozenset(verdict for verdict in Verdict if verdict <= Verdict.WELL)
 _GONE, _RETIRED = frozenset({Verdict.GONE}), frozenset({Verdict.RETIRED})
 _GROUPS = (_PRESENT, _GONE, _RETIRED)
 

@@ -7,10 +7,13 @@ from django.db import connection
 from django.utils import timezone
 
 from metrics import instances, rollups, services
+from metrics.health import silence_checks
 from metrics.models import Retirement, ServiceInstance, SystemMetric
 from metrics.overview import Verdict, overview
 from metrics.overview_rows import row_of
 from metrics.services import CannotRetire
+from utxoiq_admin.core.health import Level
+from utxoiq_admin.core.models import Heartbeat, HeartbeatGap
 
 pytestmark = pytest.mark.django_db
 
@@ -118,6 +121,36 @@ def test_the_rhythm_is_learnt_so_an_hourly_job_is_not_silent_after_ten_minutes(n
     assert row_of(state(now, "hourly"), now).usual == "1 h"
     later = now + timedelta(hours=3)
     assert state(later, "hourly").verdict == Verdict.SILENT
+
+
+def stood_still(now, first, last):
+    """None of our processes was heard between these minutes before now."""
+    for name in ("worker", "beat", "listener"):
+        Heartbeat.objects.create(name=name, at=now)
+        HeartbeatGap.objects.create(
+            name=name, heard_until=now - timedelta(minutes=first), heard_again=now - timedelta(minutes=last)
+        )
+
+
+def test_right_after_we_stood_still_a_service_is_unheard_and_not_silent(now):
+    report(now, range(120, 150), "waits")
+    report(now, range(200, 230), "silent-before")
+    report(now, range(1, 150), "writes-sql")
+    stood_still(now, 120, 3)
+    found = overview(now)
+    assert [(each.service.name, each.verdict.name) for each in found] == [
+        ("silent-before", "SILENT"), ("waits", "UNHEARD"), ("writes-sql", "WELL"),
+    ]  # fmt: skip
+    row = row_of(found[1], now)
+    assert (row.silent, row.excused, row.badge) == (True, True, ("not heard yet", "plain"))
+    assert [(check.level, check.text) for check in silence_checks(found, now)[1:]] == [
+        (Level.UNKNOWN, "not heard yet since this application stood still: waits"), (Level.OK, "1 service reports"),
+    ]  # fmt: skip
+    later = now + timedelta(minutes=3)
+    for name in ("worker", "beat", "listener"):
+        Heartbeat.objects.filter(name=name).delete()
+        Heartbeat.objects.create(name=name, at=later)  # as if it had beaten all the while
+    assert state(later, "waits").verdict == Verdict.SILENT
 
 
 def test_instances_that_report_are_counted_against_those_of_the_last_day(now):
