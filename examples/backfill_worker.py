@@ -52,8 +52,9 @@ def work(job):
             store(block, urllib.request.urlopen(SOURCE.format(block), timeout=EVERY / 2).read())
         except urllib.error.HTTPError:
             failed.append(block)  # the source has answered, and does not have it
-        except OSError:
-            continue  # the source hangs or is away: report the same block, try again
+        except OSError:  # the source hangs or is away: report the same block, try again
+            time.sleep(EVERY / 10)
+            continue
         block += 1
 
 

@@ -19,6 +19,7 @@ from django.db import connection
 
 from benchmarks.ingest import web_server
 from tests import servers
+from utxoiq_admin.stack.processes import die_with_parent
 
 WORKER = Path(settings.BASE_DIR) / "examples" / "backfill_worker.py"
 
@@ -89,8 +90,10 @@ def worker(
     url: str, secret: str, job_type: str, address: str, *, every: float
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The example worker; ended for good when the block ends, stopped by a signal or not."""
+    parent = os.getpid()
     process = subprocess.Popen(
         [sys.executable, str(WORKER), job_type, address],
+        preexec_fn=lambda: die_with_parent(parent),  # a test run that is killed leaves no worker behind
         env={**os.environ, "URL": url, "TOKEN": secret, "REPORT_SECONDS": str(every)},
         start_new_session=True,
     )

@@ -19,6 +19,7 @@ from tests.servers import Breakable
 from utxoiq_admin.core import cache
 from utxoiq_admin.core.breaker import Breaker
 from utxoiq_admin.core.cache import cached
+from utxoiq_admin.stack.processes import die_with_parent
 
 ROOT = Path(django_settings.BASE_DIR)
 
@@ -92,9 +93,10 @@ def program(
     arguments: list[str], *, module: str = "", log: Path | None = None, **environment: str
 ) -> subprocess.Popen[bytes]:
     """A process of the project: `manage.py arguments`, or `-m module arguments`."""
-    command = ["-m", module] if module else ["manage.py"]
+    command, parent = ["-m", module] if module else ["manage.py"], os.getpid()
     return subprocess.Popen(
         [sys.executable, *command, *arguments],
+        preexec_fn=lambda: die_with_parent(parent),  # a test run that is killed leaves nothing behind
         cwd=ROOT,
         env={**os.environ, **environment},
         stdout=log.open("ab") if log else None,
