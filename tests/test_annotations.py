@@ -89,7 +89,7 @@ def test_a_gap_says_whether_the_service_or_this_application_was_away(now):
         {
             "service": "web-api", "start": minutes[99].isoformat(), "end": minutes[130].isoformat(),
             "cause": "not_ingesting",
-            "text": "this application, or its database, was not running for 29 min: nothing was taken in",
+            "text": "this application, or its database, was not running: nothing was taken in",
         },
     ]  # fmt: skip
 

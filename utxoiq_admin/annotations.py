@@ -11,11 +11,11 @@ from django.urls import reverse
 from backfill.models import BackfillJob
 from metrics import annotations
 from metrics.annotations import Cause, Level, Mark, May, Reason
-from utxoiq_admin.core.display import duration
 from utxoiq_admin.core.standstill import standstills
 from utxoiq_admin.retention.models import Archive, Run
 
 TABLE = "system_metrics"
+STOOD_STILL = "this application, or its database, was not running: nothing was taken in"
 
 
 class Jobs:
@@ -55,13 +55,7 @@ class Ingest:
 
     def reasons(self, start: datetime, end: datetime, *, now: datetime) -> Sequence[Reason]:
         return [
-            Reason(
-                since,
-                until,
-                Cause.NOT_INGESTING,
-                f"this application, or its database, was not running for {duration(until - since)}: "
-                "nothing was taken in",
-            )
+            Reason(since, until, Cause.NOT_INGESTING, STOOD_STILL)
             for since, until in standstills(start, end, now=now)
         ]
 
