@@ -7,7 +7,7 @@ from django.urls import reverse
 from backfill.models import BackfillJob
 from backfill.standing import Standing, standing_of
 from backfill.verdicts import State
-from utxoiq_admin.core.display import span
+from utxoiq_admin.core.display import first_line, span
 from utxoiq_admin.core.health import Check, Level
 
 FAILED_WITHIN = timedelta(hours=24)
@@ -26,7 +26,7 @@ def job_checks(now: datetime) -> list[Check]:
 
 
 def _failed(job: BackfillJob) -> Check:
-    reason = (job.error_message or "no reason given").strip().splitlines()[0][:120]
+    reason = first_line(job.error_message, otherwise="no reason given")
     ended: datetime = job.ended_at  # type: ignore[attr-defined]  # annotated by failed_since
     return Check("job failed", Level.BROKEN, f"job {job} failed: {reason}", ended, _url(job), "job")
 

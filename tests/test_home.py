@@ -72,6 +72,13 @@ def test_the_worst_comes_first_and_the_longest_standing_of_equals(alive):
     assert "job blocks 812,000–820,000: nothing heard for 14 min, at 37 %" in text
 
 
+def test_a_failure_without_words_takes_no_page_down(alive):
+    job(status="failed", error_message=" \n", completed_at=timezone.now())
+    job(status="failed", error_message="\n\n node refused\nstack", completed_at=timezone.now())
+    text = home()[1]
+    assert "failed: no reason given" in text and "failed: node refused" in text and "stack" not in text
+
+
 def test_a_failure_of_yesterday_morning_is_no_problem_of_today(alive):
     old = timezone.now() - timedelta(hours=30)
     job(status="failed", started_at=old, completed_at=old)

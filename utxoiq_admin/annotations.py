@@ -11,6 +11,7 @@ from django.urls import reverse
 from backfill.models import BackfillJob
 from metrics import annotations
 from metrics.annotations import Cause, Level, Mark, May, Reason
+from utxoiq_admin.core.display import first_line
 from utxoiq_admin.core.standstill import standstills
 from utxoiq_admin.retention.models import Archive, Run
 
@@ -40,7 +41,7 @@ def _of_job(job: BackfillJob) -> list[Mark]:
     url = reverse("job", args=[job.pk])
     marks = [Mark(job.started_at, "job_started", f"job {job} started", url)]
     if job.completed_at and job.status == BackfillJob.Status.FAILED:
-        reason = next(iter((job.error_message or "").strip().splitlines()), "no reason given")[:120]
+        reason = first_line(job.error_message, otherwise="no reason given")
         marks.append(Mark(job.completed_at, "job_failed", f"job {job} failed: {reason}", url, Level.BAD))
     elif job.completed_at and job.status == BackfillJob.Status.COMPLETED:
         marks.append(Mark(job.completed_at, "job_finished", f"job {job} finished", url, Level.OK))

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from utxoiq_admin.core.display import quantity, took
+from utxoiq_admin.core.display import first_line, offset, quantity, took
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,16 @@ def test_short_work_reads_in_milliseconds(seconds, text):
 
 def test_work_that_has_not_ended_took_nothing_yet():
     assert took(None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [(None, "none"), (" \n\t\n", "none"), ("\n refused \nstack", "refused"), ("x" * 200, "x" * 120)],
+)
+def test_the_first_line_that_says_anything(text, shown):
+    assert first_line(text, otherwise="none") == shown
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0 s"), (42.9, "+42 s"), (-185, "−3 min"), (0.4, "0 s")])
+def test_a_distance_has_its_sign(seconds, text):
+    assert offset(seconds) == text

@@ -57,6 +57,11 @@ def offset(seconds: float) -> str:
     return text if text == "0 s" else f"{'+' if seconds > 0 else '−'}{text}"
 
 
+def first_line(text: str | None, *, otherwise: str, longest: int = 120) -> str:
+    """The first line that says anything, cut; `otherwise` where none does: services write what they like."""
+    return next((line.strip() for line in (text or "").splitlines() if line.strip()), otherwise)[:longest]
+
+
 def json_text(value: Any) -> str:
     """A value as JSON on one line, letters as they are."""
     return json.dumps(value, ensure_ascii=False)

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from django.urls import reverse
 
-from utxoiq_admin.core.display import span
+from utxoiq_admin.core.display import first_line, span
 from utxoiq_admin.core.health import Check, Level
 from utxoiq_admin.retention import runs
 from utxoiq_admin.retention.models import Run
@@ -33,7 +33,7 @@ def retention_check(now: datetime) -> Check:
             "retention", Level.OK, "retention: first run at the next 02:00", url=url, link="retention"
         )
     if last.state in (Run.State.FAILED, Run.State.CRASHED):
-        text = f"retention {last.state}: {last.error.splitlines()[0] if last.error else 'no reason noted'}"
+        text = f"retention {last.state}: {first_line(last.error, otherwise='no reason noted')}"
         age = now - (success or last.requested_at)
         level = Level.BROKEN if age > BROKEN or success is None else Level.SOON
         return Check("retention", level, text, last.finished_at, url, "retention")
