@@ -88,7 +88,7 @@ def test_the_bucket_that_still_fills_is_hollow_and_no_drop(charts):
     assert charts.series("web-api")["values"][place] is None
     centre = chart["start"] + place * 60
     assert charts.pixel(centre, 10.0)[:3] == [255] * 3
-    assert is_blue(charts.pixel(chart["start"] + 1800, 50.0))
+    assert is_blue(charts.pixel(chart["end"] - 900, 50.0))
     assert any(is_blue(charts.pixel(centre, 10.0, shift=shift)) for shift in range(2, 6))
     assert "the hollow point still fills" in charts.page.locator(".chart-foot").inner_text()
 
@@ -142,6 +142,12 @@ def test_events_and_reasons_for_gaps_are_on_the_chart_and_in_words(charts):
     assert any("indexer is silent" in line for line in words)
     charts.hover(0, (20 + 19) / 360)
     charts.page.wait_for_selector(".chart-tip >> text=was silent for 41 min")
+    for key in "45":
+        with charts.redrawn(), charts.page.expect_response("**/charts/annotations/**") as answer:
+            charts.press(key)
+        assert ("web-api", "silent") in {
+            (gap["service"], gap["cause"]) for gap in answer.value.json()["gaps"]
+        }, key
 
 
 def test_the_earlier_period_lies_under_the_present_one_with_the_change(charts):

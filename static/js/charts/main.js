@@ -116,7 +116,9 @@ function arrived({ body: fresh, server, transfer }, names, isSplit) {
 
 async function annotate(services) {
   const asking = body;
-  const found = await fetchAnnotations(setup.urls.annotations, { start: body.start, end: body.end, services });
+  // As long as was asked for: by the length the server knows how wide buckets are. To the end of what is drawn.
+  const start = body.end - Math.round(bounds.end - bounds.start);
+  const found = await fetchAnnotations(setup.urls.annotations, { start, end: body.end, services });
   if (asking !== body) return;
   context.annotations = found;
   page.annotate();

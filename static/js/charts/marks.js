@@ -6,6 +6,7 @@ import { isShown, thresholdsOf, unfinished } from "./panels.js";
 import { tick } from "./units.js";
 
 const RADIUS = 3.5;
+const FLAG = 16; // pixels that flags take at the top
 const LEVELS = { ok: "--ok", info: "--info", warn: "--warn", bad: "--bad" };
 
 /** Gaps of the chart's services, hatched, under everything else. */
@@ -106,7 +107,7 @@ function thresholds(u, holder, context, ratio) {
   for (const [type, value] of all) {
     const text = (all.length > 1 ? `${type} ` : "") + tick(value, holder.panel.unit), right = bbox.left + bbox.width - 4 * ratio;
     const at = u.valToPos(value, "y", true);
-    if (at < bbox.top - 1) { ctx.textBaseline = "top"; ctx.fillText(`↑ ${text}`, right, bbox.top + 2 * ratio); continue; }
+    if (at < bbox.top - 1) { ctx.textBaseline = "top"; ctx.fillText(`↑ ${text}`, right, bbox.top + (FLAG + 2) * ratio); continue; }
     if (at > bbox.top + bbox.height) continue;
     ctx.setLineDash([6 * ratio, 4 * ratio]);
     ctx.beginPath();
@@ -114,8 +115,8 @@ function thresholds(u, holder, context, ratio) {
     ctx.lineTo(bbox.left + bbox.width, at);
     ctx.stroke();
     ctx.setLineDash([]);
-    ctx.textBaseline = at - bbox.top < 16 * ratio ? "top" : "bottom";
-    ctx.fillText(text, right, at + (ctx.textBaseline === "top" ? 2 : -2) * ratio);
+    ctx.textBaseline = at - bbox.top < FLAG * 2 * ratio ? "top" : "bottom";
+    ctx.fillText(text, right, ctx.textBaseline === "top" ? Math.max(at, bbox.top + FLAG * ratio) + 2 * ratio : at - 2 * ratio);
   }
 }
 
