@@ -342,8 +342,11 @@ class Editor:
         notes.write_text("")
         self._pid = fork(self._work)
 
-    def over(self) -> list[tuple[str, str, str]]:
-        """End it; (table, id, line) of each row as it was written, in order."""
+    def over(self) -> list[tuple[str, str, str, bool]]:
+        """End it; (table, id, line, sure) of each row as it was written, in order.
+
+        Not sure: the connection was dropped around the commit, which may have happened or not.
+        """
         self._over[0] = 1
         assert reap(self._pid) == "ended 0"
         return [tuple(json.loads(line)) for line in self.notes.read_text().splitlines()]
@@ -355,37 +358,36 @@ class Editor:
                 if self._over[0]:
                     return
                 time.sleep(PAUSE)
-                try:
-                    found = self._edit(server) + self._come_late(server)
-                except psycopg.OperationalError:
-                    if not server.broken and not server.closed:
-                        raise
-                    server = _other()
-                    continue
-                notes.writelines(json.dumps(each) + "\n" for each in found)
+                for write in (self._edit, self._come_late):
+                    found: list[tuple[str, str, str]] = []
+                    try:
+                        with server.transaction():
+                            found += write(server)
+                        sure = True
+                    except psycopg.OperationalError:
+                        if not server.broken and not server.closed:
+                            raise
+                        server, sure = _other(), False
+                    except psycopg.errors.CheckViolation:  # the partition of a late row is gone
+                        continue
+                    notes.writelines(json.dumps([*each, sure]) + "\n" for each in found)
 
-    def _edit(self, server: Any) -> list[tuple[str, str, str]]:
-        with server.transaction():
-            found = server.execute(
-                """UPDATE insight_feedback SET comment = comment || '.', updated_at = now() WHERE id IN (
-                     SELECT id FROM insight_feedback ORDER BY md5(id::text || %s) LIMIT 2 FOR UPDATE SKIP LOCKED)
-                   RETURNING 'insight_feedback', id::text, row_to_json(insight_feedback)::text""",
-                [str(self.chance.random())],
-            ).fetchall()
-        return list(found)
+    def _edit(self, server: Any) -> Any:
+        return server.execute(
+            """UPDATE insight_feedback SET comment = comment || '.', updated_at = now() WHERE id IN (
+                 SELECT id FROM insight_feedback ORDER BY md5(id::text || %s) LIMIT 2 FOR UPDATE SKIP LOCKED)
+               RETURNING 'insight_feedback', id::text, row_to_json(insight_feedback)::text""",
+            [str(self.chance.random())],
+        ).fetchall()
 
-    def _come_late(self, server: Any) -> list[tuple[str, str, str]]:
-        try:
-            found = server.execute(
-                """INSERT INTO system_metrics (service_name, metric_type, metric_value, unit, "timestamp")
-                   SELECT 'late', 'cpu', 1, 'percent', day + %s * interval '1 s' FROM metric_sealed_days
-                   ORDER BY day DESC LIMIT 1
-                   RETURNING 'system_metrics', id::text, row_to_json(system_metrics)::text""",
-                [self.chance.randint(0, 86_399)],
-            ).fetchall()
-        except psycopg.errors.CheckViolation:  # its partition is gone
-            return []
-        return list(found)
+    def _come_late(self, server: Any) -> Any:
+        return server.execute(
+            """INSERT INTO system_metrics (service_name, metric_type, metric_value, unit, "timestamp")
+               SELECT 'late', 'cpu', 1, 'percent', day + %s * interval '1 s' FROM metric_sealed_days
+               ORDER BY day DESC LIMIT 1
+               RETURNING 'system_metrics', id::text, row_to_json(system_metrics)::text""",
+            [self.chance.randint(0, 86_399)],
+        ).fetchall()
 
 
 def _other() -> psycopg.Connection:
