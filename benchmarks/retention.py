@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from django.conf import settings
 from django.db import connection
 
-from benchmarks.data import _DAY, SERIES, SERVICES, TYPES
+from benchmarks.data import MINUTES, SERIES, SERVICES, TYPES
 from benchmarks.report import Report
 from metrics import rollups
 from metrics.partitions import ensure_months, months
@@ -55,7 +55,7 @@ def _build(rows: int, start: datetime) -> int:
     with connection.cursor() as cursor:
         while day < end:
             until = min(end, day + timedelta(days=1))
-            cursor.execute(_DAY, [day, until, SERVICES, TYPES])
+            cursor.execute(MINUTES, [day, until, SERVICES, TYPES])
             built += cursor.rowcount
             day = until
             rollups.refresh()
