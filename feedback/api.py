@@ -5,6 +5,7 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import Query, Router
 
+from feedback import review_api
 from feedback.models import InsightFeedback
 from feedback.schemas import (
     CommentIn,
@@ -84,3 +85,6 @@ def history(request: HttpRequest, query: Query[HistoryQuery]) -> dict[str, Any]:
 
 def _bad_cursor(error: InvalidCursor) -> ApiError:
     return ApiError(422, Fault("query.cursor", "cursor", str(error)))
+
+
+review_api.add_to(router)

@@ -4,8 +4,38 @@ from django.db import models
 from django.db.models import Case, F, FloatField, Q, When
 from django.db.models.functions import Cast
 
+from feedback.review_models import (
+    IgnoredFlagger,
+    InsightReview,
+    JudgedFlag,
+    QueueSample,
+    ReviewClaim,
+    ReviewEvent,
+    ReviewFetch,
+    ReviewMark,
+    ReviewSkip,
+    Verdict,
+)
 from utxoiq_admin.core.cursors import Page, page
 from utxoiq_admin.core.defaults import UUID7, DatabaseNow, uuid7
+
+__all__ = [
+    "FigureChange",
+    "IgnoredFlagger",
+    "InsightFeedback",
+    "InsightFigures",
+    "InsightFlag",
+    "InsightReview",
+    "InsightText",
+    "JudgedFlag",
+    "QueueSample",
+    "ReviewClaim",
+    "ReviewEvent",
+    "ReviewFetch",
+    "ReviewMark",
+    "ReviewSkip",
+    "Verdict",
+]
 
 NEWEST_FIRST = ("-created_at", "-id")
 
@@ -205,6 +235,8 @@ class InsightText(models.Model):
     evidence = models.JSONField(default=list)
     published_at = models.DateTimeField(null=True)
     is_demo = models.BooleanField(default=False, db_default=False)
+    fetched_at = models.DateTimeField(null=True)  # when the platform's insight API last answered for it
+    gone_at = models.DateTimeField(null=True)  # when it answered that there is no such insight any more
 
     class Meta:
         db_table = "insight_texts"

@@ -13,7 +13,8 @@ from django.views import View
 
 from feedback import figures, insights
 from feedback.figures import LEAST_RATINGS, ORDERS, Figures, Order
-from feedback.models import InsightFigures
+from feedback.models import InsightFigures, InsightReview
+from feedback.queue_item import decisions_of
 from utxoiq_admin.core.admin import EXPORT_LIMIT, NOT_UNDERSTOOD, PAGE_SIZE, bounded_count
 from utxoiq_admin.core.csv_export import stream_csv
 from utxoiq_admin.core.cursors import InvalidCursor
@@ -159,5 +160,7 @@ class InsightPage(Page):
             insight=shown,
             name=shown.text.headline if shown.text else insight_id,
             feedback_url=f"{feedback}?{urlencode({'q': insight_id})}",
+            review=InsightReview.objects.filter(pk=insight_id).first(),
+            decisions=decisions_of(insight_id),
             **kwargs,
         )

@@ -1,36 +1,46 @@
-"""Insights that enough users flagged to want a moderator's eye."""
+"""What waits for a moderator, for the first page: read from the queue, not counted from flags."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.conf import settings
-from django.db import connection
+from django.db.models import Count, Min
 
-# idx_feedback_flagged_insight holds just the flagged rows, one in a hundred.
-_WAITING = """
-WITH flagged AS (
-  SELECT insight_id, count(*) AS flags, min(created_at) AS first_at
-  FROM insight_feedback WHERE flag_type IS NOT NULL
-  GROUP BY insight_id HAVING count(*) >= %s)
-SELECT count(*) OVER (), f.insight_id, t.headline, f.flags, f.first_at
-FROM flagged f LEFT JOIN insight_texts t USING (insight_id)
-ORDER BY f.flags DESC, f.first_at LIMIT %s
-"""
+from feedback import review_rows
+from feedback.models import InsightReview
+from feedback.review_claims import ORDER
+from feedback.review_texts import known_texts
 
 
 @dataclass(frozen=True)
-class FlaggedInsight:
-    """An insight with at least FLAG_THRESHOLD flags; `first_at` is when its oldest flagging feedback was written."""
+class WaitingInsight:
+    """An insight in the queue; `since` is when the flag that reached the threshold was set."""
 
     insight_id: str
     headline: str | None
     flags: int
-    first_at: datetime
+    since: datetime
 
 
-def most_flagged(limit: int) -> tuple[int, list[FlaggedInsight]]:
-    """(how many insights reached the threshold, the `limit` most flagged of them)."""
-    with connection.cursor() as cursor:
-        cursor.execute(_WAITING, [settings.FLAG_THRESHOLD, limit])
-        rows = cursor.fetchall()
-    return (rows[0][0] if rows else 0), [FlaggedInsight(*row[1:]) for row in rows]
+@dataclass(frozen=True)
+class Waiting:
+    """The queue in short: how many, since when the oldest, and the most urgent ones."""
+
+    count: int
+    oldest: datetime | None
+    first: list[WaitingInsight]
+
+
+def waiting(limit: int) -> Waiting:
+    """The `limit` most urgent insights that wait, and how many there are."""
+    review_rows.refresh(wait=False)
+    rows = InsightReview.objects.filter(state=InsightReview.State.WAITING)
+    found = list(rows.order_by(*ORDER)[:limit])
+    texts = known_texts([row.pk for row in found])
+    first = [
+        WaitingInsight(
+            row.pk, texts[row.pk].headline if row.pk in texts else None, row.unjudged, row.waiting_since
+        )
+        for row in found
+        if row.waiting_since
+    ]
+    return Waiting(**rows.aggregate(count=Count("*"), oldest=Min("waiting_since")), first=first)

@@ -38,6 +38,7 @@ POSTGRES_SETTINGS = {
     "max_wal_size": "1GB",
     "autovacuum": "off",  # the tests ANALYZE what they need; a background one would change plans at random
     "log_min_duration_statement": "-1",
+    "utxoiq.events_may_be_truncated": "on",  # a transactional test ends with every table emptied
 }
 
 

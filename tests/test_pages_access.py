@@ -20,6 +20,7 @@ NOW = datetime(2026, 8, 1, tzinfo=UTC)
 VIEWERS = {"staff", "moderators", "ops", "administrator"}
 OPS = {"ops", "administrator"}
 ADMINISTRATOR = {"administrator"}
+JUDGES = {"moderators", "administrator"}
 RANGE = "service=s&type=cpu&start=2026-11-24T10:00Z&end=2026-11-24T11:00Z"
 # Not pages but answers to one: a visitor without rights is told so, not sent to sign in.
 ANSWERS = (
@@ -51,6 +52,12 @@ PAGES = {
     f"/jobs/{IDS['job']}/data/": VIEWERS,
     f"/jobs/pause/?job={IDS['job']}": OPS,
     f"/jobs/cancel/?job={IDS['job']}": OPS,
+    "/review/": JUDGES,
+    "/review/?live=1": JUDGES,
+    "/review/item/?insight=i": JUDGES,
+    "/review/history/": JUDGES,
+    "/review/history/data/": JUDGES,
+    "/review/history/export/": JUDGES,
     "/schedule/": VIEWERS,
     "/retention/": VIEWERS,
     "/retention/?live=1": VIEWERS,
@@ -75,6 +82,10 @@ PAGES = {
 }
 # Posted, or of one's own alone: tested with their own pages.
 ELSEWHERE = {
+    *(
+        f"review/{name}/"
+        for name in ["claim", "next", "renew", "release", "decide", "skip", "undo", "ignore", "bulk"]
+    ),
     "demo/remove",
     "services/retire/",
     "services/take-back/",

@@ -14,7 +14,7 @@ from backfill.health import job_checks
 from backfill.models import BackfillJob
 from backfill.standing import standing_of
 from backfill.words import JobRow
-from feedback.waiting import most_flagged
+from feedback.waiting import waiting
 from metrics.health import partition_check, rollup_check, silence_checks
 from metrics.overview import MAIN, State, Verdict, overview
 from metrics.overview_rows import row_of
@@ -75,7 +75,7 @@ class HomePage(Page):
             "columns": [name.replace("_", " ") for name in MAIN],
         }
         if may("feedback.view_insightfeedback"):
-            context["flagged_count"], context["flagged"] = most_flagged(SHOWN)
+            context["review"] = waiting(SHOWN)
         if may("backfill.view_backfilljob"):
             running = BackfillJob.objects.running()
             rows = [JobRow(each) for each in standing_of(running[:SHOWN])]

@@ -35,6 +35,7 @@ NAVIGATION = [
             },
             entry("Services", "dns", "services", "metrics.view_systemmetric"),
             entry("Metric charts", "show_chart", "charts", "metrics.view_systemmetric"),
+            entry("Review", "gavel", "review", "feedback.decide_insightreview"),
             entry("Insights", "lightbulb", "insights", "feedback.view_insightfeedback"),
             entry("Backfill", "layers", "jobs", "backfill.view_backfilljob"),
         ]

@@ -16,6 +16,15 @@ STAFF = [
     "feedback.view_insightfigures",
     "feedback.view_insightflag",
     "feedback.view_insighttext",
+    "feedback.view_ignoredflagger",
+    "feedback.view_insightreview",
+    "feedback.view_judgedflag",
+    "feedback.view_queuesample",
+    "feedback.view_reviewclaim",
+    "feedback.view_reviewevent",
+    "feedback.view_reviewfetch",
+    "feedback.view_reviewmark",
+    "feedback.view_reviewskip",
     "metrics.view_systemmetric",
     "metrics.view_rollupmark",
     "metrics.view_rolluphour",
@@ -37,7 +46,7 @@ STAFF = [
 # Nobody here may touch people, groups or tokens: only an administrator, or whom an administrator grants it.
 ROLES: dict[str, list[str]] = {
     "staff": STAFF,
-    "moderators": [*STAFF],
+    "moderators": [*STAFF, "feedback.decide_insightreview"],
     "ops": [
         *STAFF,
         "accounts.view_servicetoken",

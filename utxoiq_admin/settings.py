@@ -246,6 +246,16 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expire_seconds": 50},
     },
+    "bring the review queue up to date": {
+        "task": "feedback.refresh_reviews",
+        "schedule": 5.0,
+        "options": {"expire_seconds": 5},
+    },
+    "measure the review queue": {
+        "task": "feedback.measure_queue",
+        "schedule": 300.0,
+        "options": {"expire_seconds": 240},
+    },
     "compare rollups with their rows": {
         "task": "metrics.verify_rollups",
         "schedule": crontab(hour="0", minute="40"),
@@ -314,6 +324,11 @@ ARCHIVE_JOBS_DAYS = env.int("ARCHIVE_JOBS_DAYS", default=0)
 # file:///folder, s3://bucket/prefix or gs://bucket/prefix; the credentials' places are those of the libraries.
 ARCHIVE_URL = secret("ARCHIVE_URL") or (DATA_DIR / "archive").as_uri()
 FLAG_THRESHOLD = env.int("FLAG_THRESHOLD", default=3)
+REVIEW_CLAIM_SECONDS = env.int("REVIEW_CLAIM_SECONDS", default=600)
+INSIGHT_API_URL = env.str("INSIGHT_API_URL", default="")
+INSIGHT_API_TOKEN = secret("INSIGHT_API_TOKEN")
+INSIGHT_URL_TEMPLATE = env.str("INSIGHT_URL_TEMPLATE", default="")
+EXPLORER_URL = env.str("EXPLORER_URL", default="https://mempool.space")
 CHAIN_TIP_BLOCK = env.int("CHAIN_TIP_BLOCK", default=0)  # 0: the highest block that a job named
 
 LOGGING = {

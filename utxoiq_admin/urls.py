@@ -14,6 +14,7 @@ from utxoiq_admin.schedule import SchedulePage
 urlpatterns = [
     path("", HomePage.as_view(), name="home"),
     path("", include("metrics.urls")),
+    path("", include("feedback.review_urls")),
     path("", include("feedback.urls")),
     path("", include("backfill.urls")),
     path("", include("utxoiq_admin.retention.urls")),

@@ -226,7 +226,7 @@ def test_a_flag_whose_row_is_in_the_archive_is_shown(staff):
     assert InsightFlag.objects.count() == 1
 
 
-@pytest.mark.parametrize(("path", "most"), [("/insights/", 2), ("/insights/i0/", 5)])
+@pytest.mark.parametrize(("path", "most"), [("/insights/", 2), ("/insights/i0/", 7)])
 def test_a_page_asks_the_same_few_questions_whatever_it_shows(staff, path, most):
     def questions():
         with CaptureQueriesContext(
