@@ -26,7 +26,7 @@ from utxoiq_admin.core.time_range import PRESETS, InvalidRange, TimeRange, parse
 DEFAULT_RANGE = "30d"
 ORDER = ("-id",)
 SHOWN = 50
-MOST_FLAGGED = 8
+MOST_FLAGGED = 5
 EXPORT_LIMIT = 100_000
 EXPORTED = (
     "id", "at", "kind", "verdict", "insight_id", "moderator__username", "note", "waiting_since", "undoes_id",

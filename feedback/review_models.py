@@ -54,7 +54,7 @@ class InsightReview(models.Model):
     other = models.IntegerField()
     trusted = models.IntegerField()  # from people who were right in most of their earlier flags
     points = models.FloatField()  # of flags and rating
-    priority = models.FloatField()  # points, and one more for each six hours of waiting: see review_rows
+    priority = models.FloatField()  # points, and one more for each day of waiting: see review_sql
     rating = models.FloatField(null=True)
     ratings = models.IntegerField()
     waiting_since = models.DateTimeField(null=True)  # when the flag that reached the threshold was set

@@ -1,7 +1,7 @@
 """The statement that computes rows of `insight_reviews`, and the figures that its weights stand for.
 
 Priority is kept, not computed per page. Age is a part of it, and grows for all alike: "points and one more for each
-six hours" orders as "points less the moment's own six-hour steps" does, at any time. So the row stands still.
+day" orders as "points less the day on which it began" does, at any time. So the row stands still.
 """
 
 # What is known of a flagger nobody has judged yet: as if two of four earlier flags had been right (a Beta prior).
@@ -10,7 +10,7 @@ PRIOR_RIGHT, PRIOR_WRONG = 2.0, 2.0
 TYPE_WEIGHT = {"inaccurate": 1.0, "misleading": 1.2, "spam": 0.8}
 OTHER_WEIGHT = 0.8
 RATINGS_WANTED = 3  # fewer say nothing
-AGE_SECONDS = 6 * 3600  # of waiting: one point
+AGE_SECONDS = 24 * 3600  # of waiting: one point
 BURST_SECONDS = 600
 NEW_ACCOUNT_DAYS = 7
 

@@ -221,6 +221,10 @@ addEventListener("pagehide", () => {
   navigator.sendBeacon(`${root.dataset.base}release/`, body);
 });
 addEventListener("pageshow", (event) => event.persisted && location.reload());
+// What stands above (a banner that may come and go) leaves the rest of the window to the queue.
+const fit = () => root.style.setProperty("--review-top", `${root.getBoundingClientRect().top + scrollY + 12}px`);
+addEventListener("resize", fit);
+fit();
 setInterval(refresh, REFRESH_MS);
 setInterval(renew, RENEW_MS);
 mark();
