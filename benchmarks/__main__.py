@@ -26,7 +26,9 @@ def main() -> None:
         help="old rows of metrics, each a run",
     )
     parser.add_argument(
-        "--only", choices=[*NEEDS_METRICS, "progress", "feedback", "retention"], help="measure nothing else"
+        "--only",
+        choices=[*NEEDS_METRICS, "progress", "feedback", "queue", "retention"],
+        help="measure nothing else",
     )
     options = parser.parse_args()
 
@@ -50,7 +52,18 @@ def run(options: argparse.Namespace) -> None:
     from django.core.management import call_command
     from django.test.utils import setup_test_environment
 
-    from benchmarks import charts, data, drawing, feedback, ingest, lists, progress, retention, services
+    from benchmarks import (
+        charts,
+        data,
+        drawing,
+        feedback,
+        ingest,
+        lists,
+        progress,
+        queue,
+        retention,
+        services,
+    )
     from benchmarks.report import Report
 
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
@@ -60,7 +73,7 @@ def run(options: argparse.Namespace) -> None:
         begun = time.monotonic()
         rows = data.build_metrics(options.metrics)
         print(f"built {rows:,} metrics in {time.monotonic() - begun:.0f} s", flush=True)
-    if options.only in (None, "feedback"):
+    if options.only in (None, "feedback", "queue"):
         begun = time.monotonic()
         rows = data.build_feedback(options.feedback)
         print(f"built {rows:,} rows of feedback in {time.monotonic() - begun:.0f} s", flush=True)
@@ -79,6 +92,8 @@ def run(options: argparse.Namespace) -> None:
         progress.measure(report)
     if options.only in (None, "feedback"):
         feedback.measure(report, repeat=options.repeat)
+    if options.only in (None, "queue"):
+        queue.measure(report, repeat=options.repeat)
     if options.only in (None, "retention"):
         retention.measure(report, sizes=options.retention)
     report.print()
