@@ -82,6 +82,11 @@ def play(steps, boss):
             events += 1
             if before is not None:
                 assert state() == before
+            # The other's decisions were made while this one stood.
+            history = {
+                name: made if name == insight else [(e, None) for e, _ in made]
+                for name, made in history.items()
+            }
     assert ReviewEvent.objects.count() == events
 
 
