@@ -264,10 +264,10 @@ def test_a_person_who_looks_at_the_feed_is_not_the_platform(ana):
 
 
 def test_an_insights_own_page_shows_its_decisions_and_the_way_to_decide(ana):
-    flagged("i", 1)
-    page = ana.get("/insights/i/").content.decode()
-    assert 'href="/review/?item=i"' in page and "1 flag that nobody has judged" in words(page)
-    press(ana, "i", "misleading", note="too strong")
-    text = words(ana.get("/insights/i/").content.decode())
+    flagged("own-page", 1)
+    page = ana.get("/insights/own-page/").content.decode()
+    assert 'href="/review/?item=own-page"' in page and "1 flag that nobody has judged" in words(page)
+    press(ana, "own-page", "misleading", note="too strong")
+    text = words(ana.get("/insights/own-page/").content.decode())
     assert "Misleading" in text and "too strong" in text and "not fetched yet" in text
-    assert "/review/?item=i" not in signed_in("staff").get("/insights/i/").content.decode()
+    assert "/review/?item=own-page" not in signed_in("staff").get("/insights/own-page/").content.decode()
