@@ -99,8 +99,10 @@ def types(start: datetime, end: datetime) -> list[TypeShare]:
 def charts(start: datetime, end: datetime) -> dict[str, Any]:
     """Columns ready for uPlot: flags and ratings by day (UTC), the queue by samples."""
     step = max(300, int((end - start).total_seconds() / SAMPLES_SHOWN))
+    times, lengths, ages = _columns(_ask(_QUEUE, start, end, step=step), 3)
     return {
-        "queue": _columns(_ask(_QUEUE, start, end, step=step), 3),
+        "queue": [times, lengths],
+        "age": [times, ages],
         "flags": _columns(_ask(_FLAGS, start, end), 5),
         "ratings": _columns(_ask(_RATINGS, start, end), 2),
         "step": step,

@@ -3,8 +3,9 @@ const root = document.getElementById("review-charts");
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const TONES = ["--chart-line", "--warn", "--bad", "--dim"];
 const CHARTS = {
-  queue: { labels: ["waiting", "oldest, hours"], line: true },
-  flags: { labels: ["inaccurate", "misleading", "spam", "other"], line: false },
+  queue: { labels: ["waiting"], line: true },
+  age: { labels: ["hours"], line: true },
+  flags: { labels: ["inaccurate", "misleading", "spam", "other"], line: true },
   ratings: { labels: ["average"], line: true, top: 5 },
 };
 let data = null;

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from feedback import review_claims, review_decisions
+from feedback import review_claims, review_decisions, review_rows
 from feedback.models import InsightReview, InsightText, JudgedFlag, ReviewClaim, ReviewEvent
 from tests.accounts.access import bearer, signed_in, token
 from tests.feedback.reviewing import decided, flag, flagged, moderator
@@ -271,3 +271,10 @@ def test_an_insights_own_page_shows_its_decisions_and_the_way_to_decide(ana):
     text = words(ana.get("/insights/own-page/").content.decode())
     assert "Misleading" in text and "too strong" in text and "not fetched yet" in text
     assert "/review/?item=own-page" not in signed_in("staff").get("/insights/own-page/").content.decode()
+
+
+def test_the_queue_is_sampled_with_its_length_and_age(ana):
+    flagged("a"), flagged("b")
+    assert review_rows.measure() == "2 waiting, 0 escalated"
+    data = ana.get("/review/history/data/?range=24h").json()
+    assert data["queue"][1] == [2] and 0 <= data["age"][1][0] < 0.1
