@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from django.contrib.auth.models import User
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
-from feedback.models import InsightFlag, InsightReview, JudgedFlag, ReviewEvent, ReviewSkip
+from feedback.models import InsightFlag, InsightReview, ReviewEvent, ReviewSkip
 from feedback.review_claims import ORDER, live_claims, live_skips
 from feedback.review_models import DatabaseClock
 from feedback.review_texts import known_texts
@@ -95,17 +95,17 @@ def rows_of(moderator: User, wish: Wish) -> "QuerySet[InsightReview]":
     if wish.flags:
         rows = rows.filter(unjudged__gte=int(wish.flags))
     if wish.reason:
-        judged = JudgedFlag.objects.filter(flag_id=OuterRef("pk"))
         flags = InsightFlag.objects.filter(insight_id=OuterRef("insight_id"), withdrawn_at=None)
-        rows = rows.filter(Exists(flags.filter(~Exists(judged), flag_reason__icontains=wish.reason)))
+        rows = rows.filter(Exists(flags.filter(flag_reason__icontains=wish.reason)))
     return rows
 
 
 def _of_tab(rows: "QuerySet[InsightReview]", moderator: User, tab: str) -> "QuerySet[InsightReview]":
     if tab == "mine":
-        held = live_claims().filter(moderator=moderator, insight_id=OuterRef("insight_id"))
-        skipped = live_skips().filter(moderator=moderator, insight_id=OuterRef("insight_id"))
-        return rows.filter(Exists(held) | Exists(skipped) & Q(state=State.WAITING))
+        # By key: a condition on every row would read all that was ever flagged.
+        held = list(live_claims().filter(moderator=moderator).values_list("insight_id", flat=True))
+        skipped = list(live_skips().filter(moderator=moderator).values_list("insight_id", flat=True))
+        return rows.filter(Q(pk__in=held) | Q(pk__in=skipped, state=State.WAITING))
     if tab == "skipped":
         return _skipped_by_all(rows.filter(state=State.WAITING))
     return rows.filter(state=tab)
