@@ -107,3 +107,9 @@ def charts_visitor(chromium: Any, charts_server: str) -> Iterator[Visitor]:
     yield opened
     context.close()
     assert opened.faults == []
+
+
+@pytest.fixture
+def charts(charts_visitor: Visitor) -> chart_world.Charts:
+    """The chart page, not opened yet."""
+    return chart_world.Charts(charts_visitor)

@@ -8,14 +8,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from tests.browser import chart_world
-from tests.browser.chart_world import Charts, figures, values
+from tests.browser.chart_world import figures, values
 
 CPU = "service=web-api&type=cpu"
-
-
-@pytest.fixture
-def charts(charts_visitor):
-    return Charts(charts_visitor)
 
 
 def rows_of(download):

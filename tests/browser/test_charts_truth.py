@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.browser import chart_world
-from tests.browser.chart_world import Charts, figures, values
+from tests.browser.chart_world import figures, values
 
 CPU = "service=web-api&type=cpu"
 
@@ -15,11 +15,6 @@ def is_blue(pixel):
     """The first series' colour, whole or mixed with the paper at an edge."""
     red, _, blue, _ = pixel
     return blue - red > 40
-
-
-@pytest.fixture
-def charts(charts_visitor):
-    return Charts(charts_visitor)
 
 
 def test_the_extremes_drawn_are_those_of_the_rows_in_every_preset(charts):
