@@ -24,7 +24,7 @@ SELECT job_type, range_agg(piece) AS blocks FROM (
 GROUP BY job_type
 """
 _MISSING = f"""
-SELECT int8multirange(int8range(%(first)s, %(last)s, '[]'))
+int8multirange(int8range(%(first)s, %(last)s, '[]'))
   - coalesce((SELECT blocks FROM ({_DONE.format(where="WHERE job_type = %(type)s")}) done), '{{}}')
 """  # noqa: S608
 _TAKEN = """
@@ -38,9 +38,9 @@ failed AS (SELECT job_type, range_agg(piece) AS blocks
            FROM (SELECT job_type, unnest(failed) AS piece FROM backfill_ledger) pieces GROUP BY job_type),
 at_work AS (SELECT job_type, range_agg(int8range(greatest(current_block, start_block), end_block, '[]')) AS blocks
             FROM backfill_jobs WHERE status IN ('running', 'paused') AND current_block <= end_block GROUP BY job_type)
-SELECT job_type, coalesce(done.blocks, '{{}}'),
-       coalesce(at_work.blocks, '{{}}') - coalesce(done.blocks, '{{}}'),
-       coalesce(failed.blocks, '{{}}') - coalesce(done.blocks, '{{}}') - coalesce(at_work.blocks, '{{}}')
+SELECT job_type, coalesce(done.blocks, '{{}}')::text,
+       (coalesce(at_work.blocks, '{{}}') - coalesce(done.blocks, '{{}}'))::text,
+       (coalesce(failed.blocks, '{{}}') - coalesce(done.blocks, '{{}}') - coalesce(at_work.blocks, '{{}}'))::text
 FROM done FULL JOIN failed USING (job_type) FULL JOIN at_work USING (job_type) ORDER BY job_type
 """  # noqa: S608
 _HIGHEST = """
@@ -116,9 +116,9 @@ def _gaps(taken: list[BlockRange], tip: int) -> list[BlockRange]:
     return [*gaps, (after, tip)] if after <= tip else gaps
 
 
-def _ranges(sql: str, parameters: dict[str, Any]) -> list[BlockRange]:
+def _ranges(expression: str, parameters: dict[str, Any]) -> list[BlockRange]:
     with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
+        cursor.execute(f"SELECT ({expression})::text", parameters)
         return ranges(cursor.fetchone()[0])
 
 

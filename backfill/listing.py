@@ -41,6 +41,12 @@ class Listing:
     prev: str | None
 
 
+def worst_first(jobs: BackfillJobQuerySet) -> list[JobRow]:
+    """The newest OPEN_SHOWN of these jobs, those with something the matter first."""
+    rows = [JobRow(each) for each in standing_of(jobs[:OPEN_SHOWN])]
+    return sorted(rows, key=lambda row: _ORDER.get(row.standing.verdict.state, len(_ORDER)))
+
+
 def listing(choice: Choice, *, cursor: str | None, direction: Direction, now: datetime) -> Listing:
     """The open jobs (OPEN_SHOWN at most) and one page of ended ones. Raises InvalidCursor."""
     jobs = BackfillJob.objects.all()
@@ -48,12 +54,9 @@ def listing(choice: Choice, *, cursor: str | None, direction: Direction, now: da
         jobs = jobs.filter(job_type=choice.job_type)
     if choice.text:
         jobs = jobs.filter(pk__in=BackfillJob.objects.found(jobs, choice.text).values("pk"))
-    rows = [JobRow(each) for each in standing_of(jobs.filter(status__in=BackfillJob.OPEN)[:OPEN_SHOWN])]
+    rows = worst_first(jobs.filter(status__in=BackfillJob.OPEN))
     counts = Counter(row.state for row in rows)
-    shown = (
-        [row for row in rows if choice.state in ("", row.state)] if choice.state not in ENDED_STATES else []
-    )
-    shown.sort(key=lambda row: _ORDER.get(row.standing.verdict.state, len(_ORDER)))
+    shown = [row for row in rows if choice.state in ("", row.state)]
     found = page(
         _ended(jobs, choice.state),
         order=("-started_at", "-id"),

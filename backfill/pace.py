@@ -7,7 +7,7 @@ from itertools import pairwise
 from statistics import median
 
 # Newest samples that are looked at, and steps without which nothing is called usual yet.
-WINDOW, ENOUGH = 60, 4
+WINDOW, ENOUGH = 40, 4
 NEWEST = 30  # intervals that say what is usual
 RECENT = 5  # legs that "now" means
 # Seconds: until a job has shown its own, and the shortest, since samples nearer than 0.25 s are not kept.

@@ -11,9 +11,8 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 
 from backfill.health import job_checks
+from backfill.listing import worst_first as worst_jobs_first
 from backfill.models import BackfillJob
-from backfill.standing import standing_of
-from backfill.words import JobRow
 from feedback.waiting import waiting
 from metrics.health import partition_check, rollup_check, silence_checks
 from metrics.overview import MAIN, State, Verdict, overview
@@ -78,6 +77,5 @@ class HomePage(Page):
             context["review"] = waiting(SHOWN)
         if may("backfill.view_backfilljob"):
             running = BackfillJob.objects.running()
-            rows = [JobRow(each) for each in standing_of(running[:SHOWN])]
-            context |= {"jobs": rows, "jobs_count": running.count()}
+            context |= {"jobs": worst_jobs_first(running)[:SHOWN], "jobs_count": running.count()}
         return super().get_context_data(**context, **kwargs)
