@@ -4,7 +4,7 @@ import pytest
 
 from metrics.models import SystemMetric
 from tests.accounts.access import person
-from tests.retention.rows import OLD, fill
+from tests.retention.rows import OLD, drop_old_partitions, fill
 from utxoiq_admin.core.models import TaskRun
 from utxoiq_admin.retention import tasks
 from utxoiq_admin.retention.models import Archive, Run
@@ -13,8 +13,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def archive_folder(tmp_path, settings):
+def archive_folder(tmp_path, settings, transactional_db):
     settings.ARCHIVE_URL = (tmp_path / "archive").as_uri()
+    yield
+    drop_old_partitions()
 
 
 def worker():

@@ -33,7 +33,7 @@ def test_a_frozen_valkey_costs_one_timeout_once_and_changes_no_answer(own_valkey
         answers.append((read("f", lambda row=row: row) == row, time.monotonic() - begun))
         time.sleep(0.002)
     assert [right for right, _ in answers].count(False) == 0
-    slow = [seconds for _, seconds in answers if seconds > 0.1]
+    slow = [seconds for _, seconds in answers if seconds > 0.2]  # a timeout takes 0.25
     # The bump (a write of ours) met the frozen server first, or the read did.
     assert len(slow) <= 1
     assert all(seconds < 0.4 for seconds in slow)

@@ -1,8 +1,6 @@
 import pytest
-from django.db import connection
 
-from metrics import partitions
-from tests.retention.rows import NOW
+from tests.retention.rows import drop_old_partitions
 from utxoiq_admin.retention import storage
 
 
@@ -16,9 +14,5 @@ def archive_folder(tmp_path, settings):
 
 @pytest.fixture(autouse=True)
 def no_old_partitions(transactional_db):
-    """Other tests find the hot window's partitions and no others."""
     yield
-    with connection.cursor() as cursor:
-        for partition in partitions.listing():
-            if partition.start.date() < partitions.window(NOW)[0]:
-                cursor.execute(f"DROP TABLE {partition.name}")
+    drop_old_partitions()

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from metrics.partitions import ensure_months, months
+from metrics.partitions import ensure_months, listing, months, window
 from utxoiq_admin.retention import runs, services, storage
 from utxoiq_admin.retention.models import Archive, Run
 from utxoiq_admin.retention.policies import POLICIES
@@ -67,6 +67,14 @@ def fill(days: int = 3, rows: int = 40, *, start: datetime = OLD) -> None:
             FROM generate_series(0, %(days)s - 1) d, generate_series(0, %(rows)s / 4 - 1) r""",
             values,
         )
+
+
+def drop_old_partitions() -> None:
+    """So that other tests find those of the hot window and no others."""
+    with connection.cursor() as cursor:
+        for partition in listing():
+            if partition.start.date() < window(NOW)[0]:
+                cursor.execute(f"DROP TABLE {partition.name}")
 
 
 def in_database(table: str) -> Counter[str]:
