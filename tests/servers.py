@@ -37,9 +37,11 @@ POSTGRES_SETTINGS = {
     "shared_buffers": "128MB",
     "max_wal_size": "1GB",
     "autovacuum": "off",  # the tests ANALYZE what they need; a background one would change plans at random
+    "dynamic_shared_memory_type": "mmap",  # in the data folder, which goes with the run however it ends
     "log_min_duration_statement": "-1",
     "utxoiq.events_may_be_truncated": "on",  # a transactional test ends with every table emptied
 }
+MEMORY, ROOM = Path("/dev/shm"), 4 << 30  # where Linux keeps files in memory; the bytes that must be free there
 
 
 class Breakable:
@@ -116,12 +118,17 @@ def _lives(process: psutil.Process) -> bool:
         return False
 
 
-class Servers:
-    """The servers of one test run, all in one temporary folder that goes with them."""
+def _has_room(memory: Path) -> bool:
+    return memory.is_dir() and min(shutil.disk_usage(memory).free, psutil.virtual_memory().available) > ROOM
 
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="utxoiq-tests-"))
-        self.folder.chmod(0o711)  # PostgreSQL's own user must pass through when the tests run as root
+
+class Servers:
+    """The servers of one test run, in temporary folders that go with them; `in_memory` if the machine has room."""
+
+    def __init__(self, *, in_memory: bool) -> None:
+        self.folder = self._temporary(None)
+        # Emptying every table after a test takes half the time there.
+        self._data = self._temporary(str(MEMORY)) if in_memory and _has_room(MEMORY) else self.folder
         self.started: list[Breakable] = []
         self._owner = os.getpid()
 
@@ -150,8 +157,14 @@ class Servers:
             ValkeyServer(folder, port=free_port(), password=password, log=folder / "valkey.log")
         )
 
+    @staticmethod
+    def _temporary(parent: str | None) -> Path:
+        folder = Path(tempfile.mkdtemp(prefix="utxoiq-tests-", dir=parent))
+        folder.chmod(0o711)  # PostgreSQL's own user must pass through when the tests run as root
+        return folder
+
     def _folder(self, name: str) -> Path:
-        folder = self.folder / f"{name}-{len(self.started)}"
+        folder = self._data / f"{name}-{len(self.started)}"
         folder.mkdir(mode=0o711)
         return folder
 
@@ -167,7 +180,8 @@ class Servers:
             return
         while self.started:
             self.started.pop().kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in {self.folder, self._data}:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 servers: Servers
@@ -175,11 +189,11 @@ postgres: Breakable
 valkey: Breakable
 
 
-def start() -> None:
+def start(*, in_memory: bool = False) -> None:
     """Start the shared servers, and have every setting point to them."""
     global servers, postgres, valkey
     _remove_leftovers()
-    servers = Servers()
+    servers = Servers(in_memory=in_memory)
     atexit.register(servers.stop)
     postgres, valkey = servers.postgres(), servers.valkey()
     for name in (
@@ -207,7 +221,8 @@ def addresses() -> dict[str, str]:
 
 def _remove_leftovers() -> None:
     """Remove the folders of test runs that were killed: their servers died with them, their files did not."""
-    for folder in Path(tempfile.gettempdir()).glob("utxoiq-tests-*"):
+    parents = {Path(tempfile.gettempdir()), MEMORY}
+    for folder in (folder for parent in parents for folder in parent.glob("utxoiq-tests-*")):
         old = folder.stat().st_mtime < time.time() - 6 * 3600
         if old and folder.stat().st_uid == os.geteuid():
             shutil.rmtree(folder, ignore_errors=True)
@@ -216,7 +231,7 @@ def _remove_leftovers() -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
     if not _only_distributes(early_config):
-        start()
+        start(in_memory=not os.environ.get("STRESS"))
     return (yield)
 
 

@@ -163,13 +163,14 @@ def test_samples_thin_out_as_they_age_and_beginnings_stay():
     upkeep.thin_samples()
     left = list(Sample.objects.order_by("-at").values_list("at", "begins"))
     whole = [at for at, _ in left if at > now - timedelta(minutes=10)]
-    minutes = [
-        at
-        for at, begins in left
-        if now - timedelta(minutes=10) >= at > now - timedelta(days=1) and not begins
-    ]
+    oldest, newest = now - timedelta(days=1), now - timedelta(minutes=10)
+    thinned = [(at.replace(second=0, microsecond=0), begins) for at, begins in left if oldest < at <= newest]
+    others = [minute for minute, begins in thinned if not begins]
     assert len(whole) >= 118
-    assert len({at.replace(second=0, microsecond=0) for at in minutes}) == len(minutes) in (20, 21)
+    assert {minute for minute, _ in thinned} == {
+        at.replace(second=0, microsecond=0) for at in stamps if oldest < at <= newest
+    }
+    assert len(set(others)) == len(others)
     assert sum(begins for _, begins in left) == 1
     assert 6 <= len([at for at, _ in left if at < now - timedelta(days=1)]) <= 7
     assert upkeep.thin_samples() == 0

@@ -28,6 +28,7 @@ def groups():
 def staff(visitor):
     person("staff")
     visitor.sign_in("staff")
+    visitor.go("/")
     return visitor
 
 
@@ -39,7 +40,10 @@ def report(minutes_ago, value, **changes):
     )
 
 
-def test_signing_in_leads_to_the_first_page_and_out_again(staff):
+def test_signing_in_leads_to_the_first_page_and_out_again(visitor):
+    staff = visitor
+    person("staff")
+    staff.sign_in_by_form("staff")
     assert staff.page.url == staff.base + "/"
     assert staff.page.locator(".headline h1").inner_text() == "3 problems"
     assert staff.page.locator("#nav-sidebar-apps a:visible").all_inner_texts() != []
