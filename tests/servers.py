@@ -41,7 +41,8 @@ POSTGRES_SETTINGS = {
     "log_min_duration_statement": "-1",
     "utxoiq.events_may_be_truncated": "on",  # a transactional test ends with every table emptied
 }
-MEMORY, ROOM = Path("/dev/shm"), 4 << 30  # where Linux keeps files in memory; the bytes that must be free there
+MEMORY = Path("/dev/shm")  # where Linux keeps files in memory
+ROOM = 4 << 30  # the bytes that must be free there
 
 
 class Breakable:
