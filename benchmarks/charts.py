@@ -106,7 +106,12 @@ def _getter(port: int) -> Callable[[str], None]:
 
     def get(path: str) -> None:
         http_client.request("GET", path, headers={"Cookie": cookie})
-        answer = http_client.getresponse()
+        try:
+            answer = http_client.getresponse()
+        except http.client.RemoteDisconnected:  # a connection that stood idle while data was built
+            http_client.close()
+            http_client.request("GET", path, headers={"Cookie": cookie})
+            answer = http_client.getresponse()
         body = answer.read()
         assert answer.status == 200, (path, answer.status, body[:500])
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 
 from django.db import transaction
 
@@ -79,9 +80,11 @@ def _stored(batch: Batch) -> Receipt:
         new = _store(batch)
     except ingest_copy.NoPartition:
         batch.rows, outside = ingest_copy.covered(batch.rows)
-        batch.rejected += [reject(row, "timestamp", _NO_PARTITION) for row in outside]
+        batch.twins, more = ingest_copy.covered(batch.twins)
+        batch.rejected += [reject(row, "timestamp", _NO_PARTITION) for row in [*outside, *more]]
+        batch.rejected.sort(key=attrgetter("index"))
         new = _store(batch)
-    return Receipt(new, batch.duplicate + len(batch.rows) - new, batch.rejected)
+    return Receipt(new, len(batch.twins) + len(batch.rows) - new, batch.rejected)
 
 
 def _store(batch: Batch) -> int:

@@ -47,7 +47,7 @@ class Batch:
 
     rows: list[Row] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
-    duplicate: int = 0
+    twins: list[Row] = field(default_factory=list)  # rows whose key an earlier row of the batch has
     has_ids: bool = False
 
 
@@ -57,8 +57,10 @@ def make_batch(parsed: Parsed, *, now: datetime) -> Batch:
     nameless = sum(1 for sent in parsed.rows if sent.get("id") is None)
     batch.has_ids = nameless < len(parsed.rows)
     batch.rows = list(_rows(batch, parsed, iter(uuid7s(nameless)), now))
-    _order(batch)
+    _sort(batch)
+    # Before twins are told: what is not stored has no row that a twin could be a duplicate of.
     _keep_window(batch, now)
+    _part_twins(batch)
     batch.rejected.sort(key=attrgetter("index"))
     return batch
 
@@ -123,18 +125,24 @@ def _check(metadata: dict[str, Any]) -> None:
         raise fault_of(error, "metric_metadata") from None
 
 
-def _order(batch: Batch) -> None:
-    """Sort by key, and keep the first of rows with the same one."""
+def _sort(batch: Batch) -> None:
     rows = batch.rows
     if batch.has_ids:
         # Twice, since a sort keeps the order of equals: pairs as keys would be thousands of objects more. By the
         # ids' numbers: comparing UUIDs themselves calls Python each time.
         rows.sort(key=attrgetter("id.int"))
     rows.sort(key=attrgetter("timestamp"))
-    if batch.has_ids:
-        same = (a.id.int == b.id.int and a.timestamp == b.timestamp for a, b in pairwise(rows))
+
+
+def _part_twins(batch: Batch) -> None:
+    """Keep the first of rows with the same key."""
+    if not batch.has_ids:
+        return
+    rows = batch.rows
+    same = [a.id.int == b.id.int and a.timestamp == b.timestamp for a, b in pairwise(rows)]
+    if any(same):
         batch.rows = list(compress(rows, chain([True], map(not_, same))))
-        batch.duplicate = len(rows) - len(batch.rows)
+        batch.twins = list(compress(rows, chain([False], same)))
 
 
 def _keep_window(batch: Batch, now: datetime) -> None:

@@ -61,3 +61,13 @@ def test_a_task_too_frequent_for_rows_leaves_a_heartbeat_that_says_what_it_did(m
     refresh_rollups()
     heard = Heartbeat.objects.get(name="metrics.refresh_rollups")
     assert heard.detail["did"] == "1 marks taken" and not TaskRun.objects.exists()
+
+
+@pytest.mark.parametrize("kind", ["ops", "administrator"])
+def test_nobody_switches_a_task_off_by_the_librarys_own_pages(every_minute, kind):
+    task = PeriodicTask.objects.create(name="night", task="night", interval=every_minute)
+    answer = signed_in(kind).post(
+        "/admin/django_celery_beat/periodictask/", {"action": "disable_tasks", "_selected_action": task.pk}
+    )
+    task.refresh_from_db()
+    assert answer.status_code == 404 and task.enabled

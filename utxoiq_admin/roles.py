@@ -58,11 +58,6 @@ ROLES: dict[str, list[str]] = {
         "retention.change_archive",
         "demo.view_demostate",
         "demo.change_demostate",
-        "django_celery_beat.view_clockedschedule",
-        "django_celery_beat.view_crontabschedule",
-        "django_celery_beat.view_intervalschedule",
-        "django_celery_beat.view_periodictask",
-        "django_celery_beat.view_solarschedule",
     ],
 }
 

@@ -57,7 +57,7 @@ async function act(action, fields, after) {
   try {
     const answer = await post(action, fields);
     if (answer.list) drawList(answer.list);
-    if (answer.item !== undefined) { previews.clear(); drawItem(answer.item); }
+    if (answer.item !== undefined) { looking = null; previews.clear(); drawItem(answer.item); }
     if (answer.error) say(answer.error.text, true);
     else { say(answer.said ?? ""); after?.(answer); }
     return answer;
@@ -86,7 +86,9 @@ function decide(verdict) {
 }
 function undo(own) {
   const shown = article();
-  const event = own ? "" : shown?.dataset.state === "decided" || shown?.dataset.state === "escalated" ? shown.dataset.undoable : lastEvent;
+  const standing = shown?.dataset.state === "decided" || shown?.dataset.state === "escalated" ? shown.dataset.undoable : "";
+  // What the line under the verdicts offers goes before what stands on the item drawn after it.
+  const event = own ? "" : lastEvent || standing;
   act("undo", event ? { event } : {}, () => { lastEvent = ""; });
 }
 async function fragment(id) {
@@ -108,6 +110,7 @@ async function look(id) {
   if (looking !== id) return;
   if (html === null) { say("No answer from the server. Sign in again in another tab if your session has ended.", true); return; }
   drawItem(html);
+  lastEvent = "";
   say("");
   const address = new URL(location.href);
   address.searchParams.set("item", id);

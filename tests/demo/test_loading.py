@@ -16,10 +16,11 @@ from utxoiq_admin.demo.models import DemoState, TakenOver
 
 
 @pytest.mark.django_db
-def test_refuses_a_database_of_ones_own(settings: Any) -> None:
+@pytest.mark.parametrize("asked", [[], ["--clear"]], ids=["load", "clear"])
+def test_refuses_a_database_of_ones_own(settings: Any, asked: list[str]) -> None:
     settings.EMBEDDED_DATABASE = False
-    with pytest.raises(CommandError, match="DATABASE_URL is set: demo data is loaded only into the embedded"):
-        call_command("load_demo")
+    with pytest.raises(CommandError, match="DATABASE_URL is set: demo data is loaded into the embedded"):
+        call_command("load_demo", *asked)
     assert counts() == dict.fromkeys(TABLES, 0)
     assert not DemoState.objects.exists()
 

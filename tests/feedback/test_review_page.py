@@ -278,3 +278,12 @@ def test_the_queue_is_sampled_with_its_length_and_age(ana):
     assert review_rows.measure() == "2 waiting, 0 escalated"
     data = ana.get("/review/history/data/?range=24h").json()
     assert data["queue"][1] == [2] and 0 <= data["age"][1][0] < 0.1
+
+
+def test_an_id_of_several_lines_breaks_no_page(ana):
+    flagged("one\ntwo")
+    assert ana.get("/review/").status_code == 200
+    assert press(ana, "one\ntwo").status_code == 200
+    assert "one%0Atwo/" in ana.get("/review/history/").content.decode()
+    flagged("three\nfour")
+    assert signed_in("staff").get("/").status_code == 200

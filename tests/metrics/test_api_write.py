@@ -296,6 +296,25 @@ def test_rows_without_a_partition_are_rejected_and_the_others_stored(secret):
     assert (answer.json()["accepted"], rejections(answer)) == (1, [(0, "timestamp", reason)])
 
 
+def test_twins_of_a_row_that_is_not_stored_are_rejected_too(secret):
+    old = row(id=row_id(1), timestamp="2026-08-01T00:00:00Z")
+    answer = send(secret, [old, old])
+    assert answer.status_code == 422 and stored() == []
+    assert (answer.json()["duplicate"], [each[0] for each in rejections(answer)]) == (0, [0, 1])
+
+
+def test_twins_without_a_partition_are_rejected_and_others_stay_duplicates(secret):
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE system_metrics_2026_10")
+    lost, kept = (
+        row(id=row_id(1), timestamp="2026-10-05T00:00:00Z"),
+        row(id=row_id(2), timestamp=NOW.isoformat()),
+    )
+    answer = send(secret, [lost, kept, lost, kept])
+    found = answer.json()
+    assert (found["accepted"], found["duplicate"], [each[0] for each in rejections(answer)]) == (1, 1, [0, 2])
+
+
 def test_the_documentation_describes_the_body(admin_client):
     paths = admin_client.get("/api/v1/openapi.json").json()["paths"]
     schema = paths[BATCH]["post"]["requestBody"]["content"]["application/json"]["schema"]

@@ -12,7 +12,7 @@ from metrics.models import SystemMetric
 from tests.accounts.access import token
 from tests.metrics.writing import BATCH, ONE, row_id, send
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.stress]
 STRESS = bool(os.environ.get("STRESS"))
 fuzzed = settings(
     max_examples=2000 if STRESS else 40,

@@ -11,7 +11,7 @@ from tests.accounts.access import bearer, token
 from tests.metrics.test_ingest_fuzz import junk, text
 from tests.metrics.writing import NOW, ONE, row, send
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.stress]
 STRESS = bool(os.environ.get("STRESS"))
 odd = text | junk.map(str) | st.sampled_from(["", "web-api", "cpu", "nan", "-1", "1e400", "%", "a" * 2001])
 times = (

@@ -67,8 +67,8 @@ def load_demo(
 def refuse_elsewhere() -> None:
     if not settings.EMBEDDED_DATABASE:
         raise DemoRefused(
-            "DATABASE_URL is set: demo data is loaded only into the embedded database of `make run`, "
-            "never into one of your own. Nothing was changed."
+            "DATABASE_URL is set: demo data is loaded into the embedded database of `make run` alone, and removed "
+            "there alone, never in one of your own. Nothing was changed."
         )
 
 

@@ -39,6 +39,13 @@ def moment(text: str) -> datetime | None:
     return None
 
 
+def end_of(text: str) -> datetime | None:
+    """Where a range ends: a moment itself, a date with the end of its day, as whoever chooses a day means it."""
+    found = moment(text)
+    is_day = found is not None and len(text) == len("2026-01-31") and found.year < datetime.max.year
+    return found + timedelta(days=1) if found and is_day else found
+
+
 def wanted_in(request: HttpRequest, table: str) -> Wanted:
     """What the address asks for of a table's rows."""
     values = {name: request.GET.get(name, "").strip().replace("\0", "") for name in FIELDS[table]}
@@ -78,7 +85,7 @@ class ArchivesPage(Page):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         get, table = self.request.GET.get, table_in(self.request)
-        state, start, end = get("state", ""), moment(get("from", "")), moment(get("to", ""))
+        state, start, end = get("state", ""), moment(get("from", "")), end_of(get("to", ""))
         found = Archive.objects.all()
         found = found.filter(table=table) if table else found
         found = found.filter(state=state) if state in Archive.State.values else found

@@ -25,6 +25,7 @@ class Command(BaseCommand):
         self._phase = ""
         try:
             if options["clear"]:
+                loading.refuse_elsewhere()
                 removed = removal.remove_demo()
                 self.stdout.write(f"{removed:,} demo rows removed in {time.monotonic() - begun:.1f} s.")
                 return
