@@ -77,10 +77,8 @@ class BackfillJobAdmin(LargeTableAdmin):
         return show.badge(job.status, TONES.get(job.status, "plain"))
 
     @display(description="progress")
-    def progress(self, job: BackfillJob) -> SafeString | str:
-        if job.progress_percentage is None:
-            return "–"
-        return show.bar(job.progress_percentage, TONES.get(job.status, "plain"))
+    def progress(self, job: BackfillJob) -> SafeString:
+        return show.bar(job.share, TONES.get(job.status, "plain"))
 
     @display(description="started", ordering="started_at")
     def started(self, job: BackfillJob) -> SafeString | str:

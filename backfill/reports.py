@@ -108,14 +108,16 @@ def job_progress(*, job_id: uuid.UUID, report: Report, actor: str) -> Answer:
     """Take a worker's report, in one statement unless it names failed blocks; safe to repeat and in any order.
 
     An older block than is known, and any report on a job that has ended, change nothing (`applied` False); failed
-    blocks are noted all the same, since a block that was reported failed must never count as done.
+    blocks are noted all the same, since a block that was reported failed must never count as done; but not those of
+    a worker whose lease another took over, who may have done them since.
     Raises JobNotFound, BadReport.
     """
     if report.failed_blocks:
         with transaction.atomic():
             _check(job_found(job_id), report)
             moved = _report(job_id, report, actor)
-            coverage.note_failed(job_id, report.failed_blocks)
+            if moved or _may_tell(job_id, report):
+                coverage.note_failed(job_id, report.failed_blocks)
     else:
         moved = _report(job_id, report, actor)
     if moved:
@@ -165,6 +167,11 @@ def _not_applied(job: BackfillJob, report: Report, actor: str) -> Answer:
     if command == "stop" and work and work.cancelled_at and not work.stop_confirmed_at:
         _confirm_stop(job.pk, actor)
     return Answer(job, applied=False, command=command)
+
+
+def _may_tell(job_id: uuid.UUID, report: Report) -> bool:
+    lease = JobWork.objects.filter(pk=job_id).values_list("lease", flat=True).first()
+    return report.lease is None or lease in (None, report.lease)
 
 
 def _confirm_stop(job_id: uuid.UUID, actor: str) -> None:

@@ -63,9 +63,14 @@ def _at_work(work: JobWork, pace: Pace, now: datetime) -> Verdict:
             State.STALLED, moved, "Its worker still calls, at the same block: its source may hang."
         )
     if pace.slow_since and pace.now is not None and pace.usual is not None:
-        text = f"{pace.now:,.2g} blocks/s; {pace.usual:,.2g} are usual for it. Its source may be slower than before."
+        rates = f"{_rate(pace.now)} blocks/s; {_rate(pace.usual)} are usual for it."
+        text = f"{rates} Its source may be slower than before."
         return Verdict(State.SLOW, pace.slow_since, text)
     return Verdict(State.RUNNING, work.changed_at, "")
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
 
 
 def _stop(work: JobWork) -> str:

@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from metrics.rollup_sql import SAME, UNSEALED, figures
 from metrics.rollups import day_start, lock, mark, refresh
 from metrics.sealing import prune_late
+from utxoiq_admin.core import cache
 
 SAMPLE_DAYS = 3
 EXPIRE_BATCH = 1_000  # days of a series, 24 times as many hours: 0.1 s
@@ -116,6 +117,8 @@ def verify(
         if repair and found:
             mark([(d.service_name, d.metric_type, d.unit, d.hour) for d in found])
             refresh()
+            # What TRUNCATE and DROP changed told no listener.
+            cache.bump(*{f"service:{d.service_name}" for d in found})
     if repair:
         prune_late()
     return done

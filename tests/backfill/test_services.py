@@ -112,6 +112,15 @@ def test_a_job_whose_worker_let_go_is_taken_over_and_the_old_worker_is_stopped()
     assert "taken over from old" in JobEvent.objects.get(kind="claimed").detail
 
 
+def test_a_worker_that_was_taken_over_fails_no_block_of_the_other():
+    old = job_begin(wish=wish(), holder="old")
+    lease_ran_out(old.job)
+    new = job_claim(job_type="blocks", holder="new")
+    report(old.job, 12, failed_blocks=[11], lease=old.lease)
+    report(new.job, 13, failed_blocks=[12], lease=new.lease)
+    assert sql("SELECT failed::text FROM backfill_ledger WHERE job_id = %s", new.job.pk) == [("{[12,13)}",)]
+
+
 def test_a_report_renews_the_lease():
     claim = job_begin(wish=wish(), holder="w")
     lease_ran_out(claim.job)

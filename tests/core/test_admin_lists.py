@@ -3,7 +3,7 @@
 import csv
 import io
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from django.db import connection
@@ -141,6 +141,13 @@ def test_garbage_in_the_address_is_answered_not_raised(staff, query):
     metrics(1)
     response = staff.get(METRICS + query, follow=True)
     assert response.status_code == 200
+
+
+@pytest.mark.parametrize("garbage", ["range=soon", "q=no-uuid"])
+def test_garbage_on_a_later_page_is_answered_too(staff, garbage):
+    metrics(lists.PAGE_SIZE + 1)
+    later = parse_qs(urlsplit(staff.get(METRICS).context["cl"].next_url).query)["after"][0]
+    assert staff.get(METRICS + f"?{garbage}&after={later}", follow=True).status_code == 200
 
 
 @pytest.mark.parametrize("query", ["?rating=abc", "?rating=99999999999999", "?flag=%27", "?o=-1", "?q=%25"])

@@ -124,6 +124,11 @@ def test_the_night_is_skipped_while_other_work_holds_the_lease():
     assert "Other work of retention was under way: 'retention' is held by" in Run.objects.get().error
 
 
+def test_the_command_says_when_nothing_was_done():
+    with hold(runs.LEASE, ttl=runs.TTL), pytest.raises(CommandError, match=r"Nothing was done\. Other work"):
+        call_command("run_retention")
+
+
 def test_the_api_starts_a_run_answers_the_running_one_and_tells_how_it_went(client):
     fill(days=1, rows=8)
     _, secret = token("retention:run")

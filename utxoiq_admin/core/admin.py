@@ -40,6 +40,8 @@ def bounded_count(queryset: QuerySet[Any]) -> tuple[int, bool]:
     Where the planner expects far more than COUNT_LIMIT nothing is counted: reaching the limit through a filter that
     no index serves took 135 ms of a page of 230 on 26 million metrics.
     """
+    if queryset.query.is_empty():
+        return 0, True
     estimate = _estimate(queryset)
     if estimate > SURELY_MORE * COUNT_LIMIT:
         return estimate, False

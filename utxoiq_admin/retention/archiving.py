@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from django.db import OperationalError
 from django.db.models import F
 from django.db.models.functions import Now
+from django.utils import timezone
 from psycopg import errors
 
 from metrics import partitions, sealing
@@ -200,7 +201,7 @@ def manifest(archive: Archive) -> str:
 def drop_partitions(work: Work) -> list[str]:
     """Partitions of the months before the hot window go once they are empty; what stayed locked, in words."""
     faults = []
-    oldest, _ = partitions.window(work.now)
+    oldest, _ = partitions.window(min(work.now, timezone.now()))
     for each in partitions.listing():
         if each.end.date() > oldest:
             continue

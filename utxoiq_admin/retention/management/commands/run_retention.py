@@ -49,9 +49,13 @@ class Command(BaseCommand):
                 f"Another run is {run.state} since {run.requested_at:%H:%M:%S} UTC. Wait for its end."
             )
         try:
-            self.stdout.write(services.perform(run_id=run.pk))
+            outcome = services.perform(run_id=run.pk)
         except (services.RunFailed, LeaseLost) as error:
             raise CommandError(str(error)) from error
+        run.refresh_from_db()
+        if run.state == run.State.SKIPPED:
+            raise CommandError(f"Nothing was done. {run.error}")
+        self.stdout.write(outcome)
 
 
 def in_words(each: TablePreview) -> str:
