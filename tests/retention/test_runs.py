@@ -1,6 +1,7 @@
 """Runs: one at a time, taken over, stopped, paused; asked for by API, page, schedule and command."""
 
 import threading
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -13,7 +14,7 @@ from tests.accounts.access import bearer, signed_in, token
 from tests.core.conftest import until
 from tests.retention.rows import DAY, NOW, fill, run
 from utxoiq_admin.core.leases import LeaseLost, hold
-from utxoiq_admin.core.models import TaskRun
+from utxoiq_admin.core.models import Lease, TaskRun
 from utxoiq_admin.retention import archiving, health, own, runs, services, tasks, views
 from utxoiq_admin.retention.models import Archive, Pause, Run
 
@@ -122,6 +123,20 @@ def test_the_night_is_skipped_while_other_work_holds_the_lease():
     with hold(runs.LEASE, ttl=runs.TTL):
         tasks.run.run()
     assert "Other work of retention was under way: 'retention' is held by" in Run.objects.get().error
+
+
+def test_a_run_that_was_taken_over_while_it_read_back_verifies_nothing(monkeypatch):
+    fill(days=1, rows=8)
+    read = archiving.exhaust
+
+    def taken_over(lines):
+        read(lines)
+        Lease.objects.filter(name=runs.LEASE).update(token=uuid.uuid4())
+
+    monkeypatch.setattr(archiving, "exhaust", taken_over)
+    with pytest.raises(LeaseLost):
+        run()
+    assert set(Archive.objects.values_list("state", flat=True)) == {"writing"}
 
 
 def test_the_command_says_when_nothing_was_done():

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import OperationalError
+from django.db import OperationalError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -128,7 +128,7 @@ def _written(work: Work, spool: Spool) -> Archive:
 
 
 def _verify(work: Work, archive: Archive) -> None:
-    """Read the object back and hold it against what was spooled. Raises Damaged, StorageFailed."""
+    """Read the object back and hold it against what was spooled. Raises Damaged, StorageFailed, LeaseLost."""
     work.at(f"{archive.table}: {archive.first_at:%Y-%m-%d}, reading {archive.rows:,} rows back")
     try:
         with storage.opened(archive.key) as packed:
@@ -137,7 +137,10 @@ def _verify(work: Work, archive: Archive) -> None:
         why = str(error) if isinstance(error, storage.StorageFailed) else f"{archive.key}: {error}"
         _failed(archive, f"{why}. It is not what was spooled; its rows stayed in the table.")
         raise Damaged(f"{why}. It is not what was spooled; nothing of it was deleted.") from error
-    Archive.objects.filter(pk=archive.pk).update(state=Archive.State.VERIFIED, verified_at=Now())
+    with transaction.atomic():
+        # Whoever took over may have archived the same rows since: a second verified object would count them twice.
+        work.lease.check()
+        Archive.objects.filter(pk=archive.pk).update(state=Archive.State.VERIFIED, verified_at=Now())
     work.count(rows_verified=archive.rows, bytes_archived=archive.bytes)
 
 
