@@ -1,11 +1,19 @@
 import pytest
 
+from utxoiq_admin.core import cache
+
 
 @pytest.fixture(autouse=True)
 def plain_static(settings):
     """Pages are rendered without `collectstatic`."""
     storage = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = {**settings.STORAGES, "staticfiles": storage}
+
+
+@pytest.fixture(autouse=True)
+def nothing_cached():
+    """A test that is rolled back tells no listener: what it cached is wrong for the next one with the same names."""
+    cache.change_generations([cache.ALL])
 
 
 @pytest.hookimpl(trylast=True)

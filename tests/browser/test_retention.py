@@ -40,10 +40,12 @@ def test_a_day_is_archived_looked_into_found_and_restored(visitor):
     page.reload()
     assert "24 rows" in page.inner_text(".ret-kept tr:has-text('system_metrics')")
     page.click(".ret-kept >> text=system_metrics")
-    page.click(f"text={OLD:%Y-%m-%d} 00:00 to 22:00")
+    with page.expect_navigation():
+        page.click(f"text={OLD:%Y-%m-%d} 00:00 to 22:00")
     assert page.locator(".ret-rows tbody tr, .ret-rows tr:has(td)").count() == 12
     page.fill("input[name=service_name]", "s1")
-    page.click("text=Filter")
+    with page.expect_navigation():
+        page.click("text=Filter")
     assert page.locator(".ret-rows tr:has(td)").count() == 4
     with page.expect_download() as download:
         page.click("text=Download")
