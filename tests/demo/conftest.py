@@ -21,6 +21,7 @@ FEW = [s for s in SERIES if s.metric_type == "latency" and s.instance in SHOWN]
 @pytest.fixture(autouse=True)
 def small_and_embedded(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.EMBEDDED_DATABASE = True
+    settings.STACK = {"database_url": "that of this test run"}
     monkeypatch.setattr(storage, "SERIES", FEW)
     monkeypatch.setattr(loading, "INSIGHTS_SLICE", 25)
 

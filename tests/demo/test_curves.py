@@ -6,7 +6,7 @@ from statistics import mean
 import pytest
 
 from tests.demo.conftest import ANCHOR
-from utxoiq_admin.demo.curves import LIVE_SERIES, SERIES, Curve, Series
+from utxoiq_admin.demo.curves import LIVE_SERIES, SERIES, UNITS, Curve, Series
 from utxoiq_admin.demo.plan import DAY, Plan, chain_tip, minute_of, moment_of
 
 PLAN = Plan(seed=3, anchor=ANCHOR, days=90)
@@ -27,6 +27,19 @@ def test_a_value_does_not_depend_on_what_else_is_asked(which: Series) -> None:
 def test_another_seed_gives_other_values() -> None:
     other = Plan(seed=4, anchor=ANCHOR, days=90)
     assert Curve(PLAN, SERIES[0]).value(NOW) != Curve(other, SERIES[0]).value(NOW)
+
+
+def test_every_service_that_reports_has_all_five_kinds_from_two_or_three_instances() -> None:
+    kinds: dict[str, set[tuple[str, str]]] = {}
+    for each in LIVE_SERIES:
+        kinds.setdefault(each.service, set()).add((each.instance, each.metric_type))
+    assert set(kinds) == {
+        "web-api", "feature-engine", "insight-generator", "utxoiq-ingestion", "data-ingestion",
+    }  # fmt: skip
+    for found in kinds.values():
+        instances = {instance for instance, _ in found}
+        assert len(instances) in (2, 3)
+        assert found == {(i, kind) for i in instances for kind in UNITS}
 
 
 def test_percentages_stay_percentages_and_counts_are_whole() -> None:

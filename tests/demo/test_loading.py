@@ -26,6 +26,17 @@ def test_refuses_a_database_of_ones_own(settings: Any, asked: list[str]) -> None
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("asked", [[], ["--clear"]], ids=["load", "clear"])
+def test_refuses_whatever_answers_where_no_stack_runs(settings: Any, asked: list[str]) -> None:
+    """Without an address of its own the driver asks 127.0.0.1:5432, which may be somebody's database."""
+    settings.STACK = {}
+    with pytest.raises(CommandError, match="The embedded database does not run"):
+        call_command("load_demo", *asked)
+    assert counts() == dict.fromkeys(TABLES, 0)
+    assert not DemoState.objects.exists()
+
+
+@pytest.mark.django_db
 def test_everything_is_marked_as_demo(load: Any) -> None:
     state = load()
     for table, mark in TABLES.items():

@@ -1,7 +1,7 @@
 """The demo's metrics: which series there are, and the value of each in any minute.
 
 A value is a pure function of (plan, series, minute): whoever fills a gap later continues the same curve.
-Written for speed, 1.4 million values in some seconds: what is shared by neighbours is computed once.
+Written for speed, 1.8 million values in some seconds: what is shared by neighbours is computed once.
 """
 
 import math
@@ -50,6 +50,7 @@ FLEET: dict[str, tuple[list[str], dict[str, Shape]]] = {
             "memory": Shape(46, 5, 2, 0.6, saw=17, high=100),
             "latency": Shape(62, 85, 14, 22, 210),
             "error_rate": Shape(0.05, 0.14, 0.06, 0.12, 1.3, high=100),
+            "queue_depth": Shape(1, 9, 2, 5, 30),
         },
     ),
     "feature-engine": (
@@ -58,6 +59,7 @@ FLEET: dict[str, tuple[list[str], dict[str, Shape]]] = {
             "cpu": Shape(38, 27, 9, 7, 12, high=100),
             "memory": Shape(58, 6, 3, 0.8, saw=12, high=100),
             "latency": Shape(140, 60, 25, 30, 260),
+            "error_rate": Shape(0.12, 0.16, 0.1, 0.2, 1.6, high=100),
             "queue_depth": Shape(4, 26, 9, 10, 60),
         },
     ),
@@ -77,6 +79,7 @@ FLEET: dict[str, tuple[list[str], dict[str, Shape]]] = {
             "cpu": Shape(29, 15, 7, 8, 24, high=100),
             "memory": Shape(63, 3, 2, 0.5, saw=8, high=100),
             "latency": Shape(34, 12, 6, 9, 120),
+            "error_rate": Shape(0.08, 0.1, 0.07, 0.14, 1.1, high=100),
             "queue_depth": Shape(12, 55, 18, 22, 240),
         },
     ),
@@ -85,6 +88,7 @@ FLEET: dict[str, tuple[list[str], dict[str, Shape]]] = {
         {
             "cpu": Shape(21, 12, 5, 6, 15, high=100),
             "memory": Shape(41, 3, 2, 0.4, saw=11, high=100),
+            "latency": Shape(88, 36, 16, 24, 240),
             "error_rate": Shape(0.2, 0.25, 0.2, 0.3, 3.1, high=100),
             "queue_depth": Shape(8, 31, 10, 12, 130),
         },

@@ -7,7 +7,6 @@ leaves, because the other is doing the same work. Markers only grow: a clock set
 import time
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -15,7 +14,7 @@ from backfill.models import BackfillJob
 from metrics import partitions
 from utxoiq_admin.demo import insights, storage, voices
 from utxoiq_admin.demo.jobs import CREATED_BY, KEPT, jobs_at
-from utxoiq_admin.demo.loading import plan_of
+from utxoiq_admin.demo.loading import in_embedded_database, plan_of
 from utxoiq_admin.demo.models import DemoState
 from utxoiq_admin.demo.plan import Plan
 from utxoiq_admin.demo.removal import remove_demo
@@ -29,7 +28,7 @@ COARSE_FILL = timedelta(days=1)
 def keep_alive(*, now: datetime | None = None) -> int:
     """Bring the demo data up to `now`; return how many rows were written."""
     state = DemoState.objects.first()
-    if state is None or not settings.EMBEDDED_DATABASE:
+    if state is None or not in_embedded_database():
         return 0
     if state.state == DemoState.State.REMOVING and state.interrupted:
         remove_demo()  # the task's message was lost, or whoever removed was killed

@@ -23,8 +23,8 @@ from utxoiq_admin.demo.plan import Plan
 from utxoiq_admin.demo.removal import remove_rows
 
 State, Phase = DemoState.State, DemoState.Phase
-RECENT_SLICE = timedelta(hours=3)  # about 9,000 rows, a third of a second
-HISTORY_SLICE = timedelta(days=1)  # about 15,000 rows
+RECENT_SLICE = timedelta(hours=3)  # about 11,000 rows, a third of a second
+HISTORY_SLICE = timedelta(days=1)  # about 17,000 rows
 INSIGHTS_SLICE = 200
 # What share of the whole load each phase takes, in percent.
 SHARES = {Phase.JOBS: 1, Phase.RECENT: 10, Phase.FEEDBACK: 9, Phase.HISTORY: 80}
@@ -64,11 +64,22 @@ def load_demo(
     return state
 
 
+def in_embedded_database() -> bool:
+    """Whether we speak to the database that `up` started: without its address the driver's default may be anybody's."""
+    return settings.EMBEDDED_DATABASE and "database_url" in settings.STACK
+
+
 def refuse_elsewhere() -> None:
+    """Raises DemoRefused unless this is the embedded database, of a stack that runs."""
     if not settings.EMBEDDED_DATABASE:
         raise DemoRefused(
             "DATABASE_URL is set: demo data is loaded into the embedded database of `make run` alone, and removed "
             "there alone, never in one of your own. Nothing was changed."
+        )
+    if not in_embedded_database():
+        raise DemoRefused(
+            f"The embedded database does not run: {settings.DATA_DIR} holds no address of it. Start it with "
+            "`make run`, or name the data folder of the one that runs in UTXOIQ_DATA_DIR. Nothing was changed."
         )
 
 

@@ -23,6 +23,8 @@ SLOW_DATABASE = {
     ("web-api", "latency"): 640.0,
     ("web-api", "error_rate"): 7.8,
     ("web-api", "cpu"): 27.0,
+    ("web-api", "queue_depth"): 140.0,
+    ("feature-engine", "error_rate"): 3.4,
     ("insight-generator", "latency"): 2_900.0,
     ("insight-generator", "error_rate"): 4.5,
     ("insight-generator", "queue_depth"): 480.0,
@@ -31,6 +33,8 @@ SLOW_DATABASE = {
 NODE_BEHIND = {
     ("utxoiq-ingestion", "latency"): 1_650.0,
     ("utxoiq-ingestion", "queue_depth"): 5_200.0,
+    ("utxoiq-ingestion", "error_rate"): 6.2,
+    ("data-ingestion", "latency"): 780.0,
     ("data-ingestion", "error_rate"): 18.0,
     ("data-ingestion", "queue_depth"): 2_600.0,
     ("feature-engine", "latency"): 420.0,
