@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 LOOK_SECONDS = 1.0
@@ -29,11 +30,13 @@ class Changes:
         return dict(self._files(str(self._root)))
 
     def _files(self, folder: str) -> Iterator[tuple[str, int]]:
-        with os.scandir(folder) as entries:
+        # An editor's file, or a whole folder at a checkout, may go between being listed and being looked at.
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.startswith(".") or entry.name in SKIPPED:
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     yield from self._files(entry.path)
                 elif entry.name.endswith(SUFFIXES):
-                    yield entry.path, entry.stat().st_mtime_ns
+                    with suppress(FileNotFoundError):
+                        yield entry.path, entry.stat().st_mtime_ns
