@@ -14,7 +14,6 @@ Safety, as in the rollups of metrics:
 """
 
 from collections.abc import Iterable
-from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -24,7 +23,6 @@ from feedback.review_sql import COMPUTE
 
 BATCH = 500  # insights a pass: some 50 ms in which nobody claims or decides
 LOCK = 7_021_010  # the number has no meaning beyond being ours
-SAMPLES_KEPT = timedelta(days=730)
 
 _TAKE = """
 WITH taken AS (
@@ -117,6 +115,4 @@ def measure() -> str:
     oldest = waiting.order_by("waiting_since").values_list("waiting_since", flat=True).first()
     escalated = rows.filter(state=InsightReview.State.ESCALATED).count()
     sample = QueueSample.objects.create(waiting=waiting.count(), escalated=escalated, oldest_since=oldest)
-    sample.refresh_from_db(fields=["at"])
-    QueueSample.objects.filter(at__lt=sample.at - SAMPLES_KEPT).delete()
     return f"{sample.waiting} waiting, {sample.escalated} escalated"

@@ -15,7 +15,7 @@ from tests.core.conftest import until
 from tests.retention.rows import DAY, NOW, fill, run
 from utxoiq_admin.core.leases import LeaseLost, hold
 from utxoiq_admin.core.models import Lease, TaskRun
-from utxoiq_admin.retention import archiving, health, own, runs, services, tasks, views
+from utxoiq_admin.retention import archiving, health, runs, services, tasks, views
 from utxoiq_admin.retention.models import Archive, Pause, Run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -194,26 +194,6 @@ def test_a_command_whose_run_fails_ends_with_the_reason(settings, tmp_path):
     settings.ARCHIVE_URL = (tmp_path / "file" / "below").as_uri()
     with pytest.raises(CommandError, match="could not be written"):
         call_command("run_retention", now=NOW)
-
-
-def test_own_rows_go_by_their_settings_and_younger_ones_stay(settings):
-    settings.RETENTION_RUNS_DAYS = 10
-    for days in (9, 11):
-        at = timezone.now() - days * DAY
-        Run.objects.create(
-            trigger="page",
-            requested_by=str(days),
-            requested_at=at,
-            tables=[],
-            open=None,
-            state="failed",
-            finished_at=at,
-        )
-        Pause.objects.create(until=at, by=str(days))
-    with hold("test", ttl=runs.TTL) as lease:
-        own.tidy(now=timezone.now(), lease=lease, at=lambda step: None)
-    assert list(Run.objects.values_list("requested_by", flat=True)) == ["9"]
-    assert list(Pause.objects.values_list("by", flat=True)) == ["9"]
 
 
 def test_the_check_says_how_it_stands():

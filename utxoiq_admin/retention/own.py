@@ -8,6 +8,7 @@ from django.apps import apps
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
+from django.utils import timezone
 
 from metrics.sealing import prune_late
 from utxoiq_admin.core.leases import HeldLease
@@ -16,17 +17,24 @@ BATCH = 5_000
 
 
 @dataclass(frozen=True)
-class Own:
-    """A table of ours: rows whose `time` is older than the setting go, if they meet `only`."""
+class Aged:
+    """Rows of ours, in words, and the setting that says after how many days they go."""
 
-    model_label: str
-    time: str
+    words: str
     days_setting: str
-    only: Q | None = None
 
     @property
     def days(self) -> int:
         return int(getattr(settings, self.days_setting))
+
+
+@dataclass(frozen=True)
+class Own(Aged):
+    """Those deleted here: rows of the model whose `time` is older than the setting, if they meet `only`."""
+
+    model_label: str
+    time: str
+    only: Q | None = None
 
     def old(self, now: datetime) -> Q:
         age = Q(**{f"{self.time}__lt": now - timedelta(days=self.days)})
@@ -34,15 +42,36 @@ class Own:
 
 
 OWN = (
-    Own("retention.Run", "requested_at", "RETENTION_RUNS_DAYS", Q(finished_at__isnull=False)),
-    Own("retention.Pause", "until", "RETENTION_RUNS_DAYS"),
+    Own(
+        "runs of retention",
+        "RETENTION_RUNS_DAYS",
+        "retention.Run",
+        "requested_at",
+        Q(finished_at__isnull=False),
+    ),
+    Own("pauses of retention", "RETENTION_RUNS_DAYS", "retention.Pause", "until"),
+    # They explain gaps of charts, which are drawn from rollups long after the rows are gone.
+    Own("silences of our own processes", "RETENTION_HISTORY_DAYS", "core.HeartbeatGap", "heard_again"),
+    Own("lengths of the review queue", "RETENTION_HISTORY_DAYS", "feedback.QueueSample", "at"),
+    Own("sessions that ended", "RETENTION_EXPIRED_DAYS", "sessions.Session", "expire_date"),
+    Own("skips that ended", "RETENTION_EXPIRED_DAYS", "feedback.ReviewSkip", "until"),
+)
+# Deleted by the apps that write them.
+ELSEWHERE = (
+    Aged("runs of tasks", "RETENTION_TASK_RUNS_DAYS"),
+    Aged("events of jobs that left", "RETENTION_JOBS_DAYS"),
+    Aged("hourly and daily figures of metrics", "ROLLUPS_METRICS_DAYS"),
 )
 
 
 def tidy(*, now: datetime, lease: HeldLease, at: Callable[[str], None]) -> list[str]:
-    """Delete what is older than its setting, and names of late metrics that are gone. No faults to tell."""
+    """Delete what is older than its setting, and names of late metrics that are gone. No faults to tell.
+
+    A clock moved ahead ages the platform's rows only: it must end nobody's session.
+    """
+    now = min(now, timezone.now())
     for each in OWN:
-        at(f"{each.model_label}: deleting rows older than {each.days} days")
+        at(f"{each.words}: deleting rows older than {each.days} days")
         while _batch(each, now, lease) == BATCH:
             pass
     prune_late()

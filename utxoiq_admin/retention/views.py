@@ -12,7 +12,7 @@ from django.views import View
 
 from utxoiq_admin.core.display import utc
 from utxoiq_admin.core.pages import Page
-from utxoiq_admin.retention import health, runs, storage
+from utxoiq_admin.retention import health, own, runs, storage
 from utxoiq_admin.retention.figures import kept
 from utxoiq_admin.retention.models import Run
 from utxoiq_admin.retention.preview import preview
@@ -46,6 +46,7 @@ class RetentionPage(Page):
             pause=runs.current_pause(),
             last_success=health.last_success(),
             kept=kept(now),
+            own=[*own.OWN, *own.ELSEWHERE],
             runs=latest,
             current=next((run for run in latest if run.open), None),
             place=storage.place(),
