@@ -12,7 +12,8 @@ from unfold.decorators import display
 
 from backfill.models import BackfillJob
 from utxoiq_admin.core import display as show
-from utxoiq_admin.core.admin import ChoiceFilter, LargeTableAdmin, ListFilter
+from utxoiq_admin.core.admin import LargeTableAdmin
+from utxoiq_admin.core.list_filters import ChoiceFilter, ListFilter, RangeFilter
 
 TONES = {"running": "info", "completed": "ok", "failed": "bad", "paused": "warn"}
 
@@ -34,10 +35,15 @@ class TypeFilter(ListFilter):
         return queryset.filter(job_type=self.value()) if self.value() else queryset
 
 
+class TimeFilter(RangeFilter):
+    title = "started"
+    field = "started_at"
+
+
 @admin.register(BackfillJob)
 class BackfillJobAdmin(LargeTableAdmin):
     list_display = ["job", "blocks_range", "state", "progress", "started", "took", "created_by"]
-    list_filter = [StatusFilter, TypeFilter]
+    list_filter = [TimeFilter, StatusFilter, TypeFilter]
     keyset_order = ("-started_at", "-id")
     sortable_by = ("started_at", "job_type", "status")
     search_fields = ["id", "created_by"]

@@ -15,7 +15,8 @@ from unfold.decorators import display
 
 from feedback.models import InsightFeedback
 from utxoiq_admin.core import display as show
-from utxoiq_admin.core.admin import ChoiceFilter, LargeTableAdmin, ListFilter
+from utxoiq_admin.core.admin import LargeTableAdmin
+from utxoiq_admin.core.list_filters import ChoiceFilter, ExactFilter, ListFilter, RangeFilter
 
 FLAG_TONES = {"inaccurate": "bad", "misleading": "warn", "spam": "plain", "other": "info"}
 
@@ -64,16 +65,31 @@ class CommentFilter(ListFilter):
         return queryset.filter(comment__isnull=False) if self.value() == "yes" else queryset
 
 
-def feedback_link(name: str, value: str) -> SafeString:
-    """A link to the list with only this insight's or this user's feedback."""
+class TimeFilter(RangeFilter):
+    title = "written"
+    field = "created_at"
+
+
+class InsightFilter(ExactFilter):
+    title = parameter_name = "insight"
+    field = "insight_id"
+
+
+class UserFilter(ExactFilter):
+    title = parameter_name = "user"
+    field = "user_id"
+
+
+def feedback_link(text: str, **wanted: str) -> SafeString:
+    """A link to the list with exactly this insight's (`insight=`) or this user's (`user=`) feedback."""
     url = reverse("admin:feedback_insightfeedback_changelist")
-    return format_html('<a href="{}?{}" class="link">{}</a>', url, urlencode({"q": value}), name)
+    return format_html('<a href="{}?{}" class="link">{}</a>', url, urlencode(wanted), text)
 
 
 @admin.register(InsightFeedback)
 class InsightFeedbackAdmin(LargeTableAdmin):
     list_display = ["created", "insight", "user", "stars", "flag", "words"]
-    list_filter = [FlagFilter, RatingFilter, CommentFilter]
+    list_filter = [TimeFilter, FlagFilter, RatingFilter, CommentFilter, InsightFilter, UserFilter]
     keyset_order = ("-created_at", "-id")
     sortable_by = ("created_at",)
     search_fields = ["insight_id", "user_id"]
@@ -112,11 +128,11 @@ class InsightFeedbackAdmin(LargeTableAdmin):
 
     @display(description="insight")
     def insight(self, row: InsightFeedback) -> SafeString:
-        return feedback_link(row.insight_id, row.insight_id)
+        return feedback_link(row.insight_id, insight=row.insight_id)
 
     @display(description="user")
     def user(self, row: InsightFeedback) -> SafeString:
-        return feedback_link(row.user_id, row.user_id)
+        return feedback_link(row.user_id, user=row.user_id)
 
     @display(description="insight")
     def all_of_insight(self, row: InsightFeedback) -> SafeString:
@@ -124,11 +140,11 @@ class InsightFeedbackAdmin(LargeTableAdmin):
         page = row.insight_id and format_html(
             '<a href="{}" class="link">{}</a>', reverse("insight", args=[row.insight_id]), row.insight_id
         )
-        return format_html("{} · {}", page, feedback_link("all feedback on it", row.insight_id))
+        return format_html("{} · {}", page, feedback_link("all feedback on it", insight=row.insight_id))
 
     @display(description="user")
     def all_of_user(self, row: InsightFeedback) -> SafeString:
-        return format_html("{} · {}", row.user_id, feedback_link("all feedback from them", row.user_id))
+        return format_html("{} · {}", row.user_id, feedback_link("all feedback from them", user=row.user_id))
 
     @display(description="rating")
     def stars(self, row: InsightFeedback) -> SafeString | str:

@@ -11,7 +11,6 @@ from django.contrib.admin.utils import quote
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
@@ -19,59 +18,16 @@ from unfold.decorators import display
 from metrics import catalogue
 from metrics.models import SystemMetric
 from utxoiq_admin.core import display as show
-from utxoiq_admin.core.admin import KeysetChangeList, LargeTableAdmin, ListFilter
-from utxoiq_admin.core.time_range import PRESETS, InvalidRange, parse_moment, parse_range
+from utxoiq_admin.core.admin import KeysetChangeList, LargeTableAdmin
+from utxoiq_admin.core.list_filters import ListFilter, RangeFilter
+from utxoiq_admin.core.time_range import PRESETS, parse_moment
 
-DEFAULT_RANGE = "24h"
 
+class TimeFilter(RangeFilter):
+    """Always set: without a range, a filter that matches nothing would read every partition."""
 
-class RangeFilter(ListFilter):
-    """The range that is always set: without one, a filter that matches nothing would read every partition."""
-
-    title = "range"
-    parameter_name = "range"
-
-    def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
-        super().__init__(request, params, model, model_admin)
-        for name in ("from", "to"):
-            if name in params:
-                self.used_parameters[name] = params.pop(name)[-1]
-
-    def expected_parameters(self) -> list[str | None]:
-        return ["range", "from", "to"]
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, label) for name, (label, _) in PRESETS.items()]
-
-    def choices(self, changelist: Any) -> Any:
-        absolute = "from" in self.used_parameters or "to" in self.used_parameters
-        if absolute:
-            parts = (self.used_parameters.get(name) or "…" for name in ("from", "to"))
-            yield {"selected": True, "query_string": "", "display": " to ".join(parts)}
-        elif self.value() not in (None, *PRESETS):
-            yield {"selected": True, "query_string": "", "display": "not understood"}
-        for name, label in self.lookup_choices:
-            yield {
-                "selected": not absolute and name == (self.value() or DEFAULT_RANGE),
-                "query_string": changelist.get_query_string({"range": name}, ["from", "to"]),
-                "display": label,
-            }
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[SystemMetric]) -> QuerySet[SystemMetric]:
-        try:
-            chosen = parse_range(
-                preset=self.value() or "",
-                start=self.used_parameters.get("from", ""),
-                end=self.used_parameters.get("to", ""),
-                default=DEFAULT_RANGE,
-                now=timezone.now(),
-            )
-        except InvalidRange as error:
-            messages.error(request, f"Range not understood: {error}. Nothing is shown.")
-            return queryset.none()
-        # A preset ends at the newest row, which may be ahead of this machine's clock.
-        upper = {} if chosen.preset else {"timestamp__lt": chosen.end}
-        return queryset.filter(timestamp__gte=chosen.start, **upper)
+    field = "timestamp"
+    default = "24h"
 
 
 class ServiceFilter(ListFilter):
@@ -106,7 +62,7 @@ class MetricChangeList(KeysetChangeList):
 @admin.register(SystemMetric)
 class SystemMetricAdmin(LargeTableAdmin):
     list_display = ["time", "service_name", "metric_type", "value", "instance"]
-    list_filter = [RangeFilter, ServiceFilter, TypeFilter]
+    list_filter = [TimeFilter, ServiceFilter, TypeFilter]
     keyset_order = ("-timestamp", "-id")
     sortable_by = ("timestamp",)
     search_fields = ["id"]

@@ -157,7 +157,7 @@ def test_every_id_has_a_page(staff, insight):
     page = staff.get(html.unescape(address))
     assert page.context["insight"].insight_id == insight
     body = page.content.decode()
-    assert "quite right" in body and "ads" in body and "?q=u%2F1%20%26" in body
+    assert "quite right" in body and "ads" in body and "?user=u%2F1%20%26" in body
 
 
 def test_an_empty_id_has_no_page_and_breaks_none(staff):

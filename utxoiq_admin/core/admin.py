@@ -9,12 +9,12 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin as DjangoModelAdmin
-from django.contrib.admin import ShowFacets, SimpleListFilter
+from django.contrib.admin import ShowFacets
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.exceptions import PermissionDenied
 from django.db import connection
-from django.db.models import Model, QuerySet
+from django.db.models import DateTimeField, Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import URLPattern, path
 from unfold.admin import ModelAdmin
@@ -137,6 +137,14 @@ class KeysetChangeList(StrictChangeList):
         self.paginator = self.model_admin.get_paginator(request, self.result_list, self.list_per_page)
 
     @property
+    def page_words(self) -> tuple[str, str]:
+        """What the links to the page before and the page after are called: what the list is ordered by decides."""
+        first = self.queryset.query.order_by[0]
+        if not isinstance(self.opts.get_field(first.lstrip("-")), DateTimeField):
+            return "Previous", "Next"
+        return ("Newer", "Older") if first.startswith("-") else ("Older", "Newer")
+
+    @property
     def count_text(self) -> str:
         noun = "row" if self.result_count == 1 else "rows"
         return f"{count_text(self.result_count, exact=self.count_is_exact)} {noun}"
@@ -205,24 +213,3 @@ class LargeTableAdmin(ModelAdmin):
             **(extra_context or {}),
         }
         return DjangoModelAdmin.changeform_view(self, request, object_id, form_url, extra)
-
-
-class ListFilter(SimpleListFilter):
-    """A filter that always stands in the bar, whatever the table holds."""
-
-    def has_output(self) -> bool:
-        return True
-
-
-class ChoiceFilter(ListFilter):
-    """A filter with a fixed list of values on one column: its choices cost no query. Set `field` and `values`."""
-
-    field = ""
-    values: Sequence[tuple[str, str]] = ()
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
-        return self.values
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        value = self.value()
-        return queryset if value is None else queryset.filter(**{self.field: value})
