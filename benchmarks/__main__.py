@@ -69,6 +69,7 @@ def run(options: argparse.Namespace) -> None:
     settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     setup_test_environment()
     call_command("migrate", verbosity=0)
+    freeze_what_stays()
     if options.only in (None, *NEEDS_METRICS):
         begun = time.monotonic()
         rows = data.build_metrics(options.metrics)
@@ -97,6 +98,17 @@ def run(options: argparse.Namespace) -> None:
     if options.only in (None, "retention"):
         retention.measure(report, sizes=options.retention)
     report.print()
+
+
+def freeze_what_stays() -> None:
+    """As each of gunicorn's workers does (`stack/gunicorn.conf.py`): else one page in twenty waits for a collection."""
+    import gc
+
+    from django.urls import get_resolver
+
+    assert get_resolver().url_patterns  # loads every view
+    gc.collect()
+    gc.freeze()
 
 
 if __name__ == "__main__":
