@@ -121,20 +121,23 @@ def ensure_months(wanted: list[date]) -> list[str]:
     return [name for month in wanted if (name := _retried(partial(_make, month)))]
 
 
-def drop_empty(name: str) -> bool:
+def drop_empty(name: str, *, first: Callable[[], None] = lambda: None) -> bool:
     """Detach and drop the partition if it holds no row; return whether it was dropped.
+
+    `first` is called first in the transaction that drops it: what it raises, a lost lease say, keeps the partition.
 
     The look for rows is made under the partition's ACCESS EXCLUSIVE lock, in the transaction that drops it.
     Raises ValueError for a name that is no partition of ours, PartitionBusy when readers keep it locked.
     """
     if not _NAME.fullmatch(name) or name not in {p.name for p in listing()}:
         raise ValueError(f"{name} is no partition of {TABLE}; `manage.py partitions` lists them")
-    return _retried(partial(_drop_empty, name))
+    return _retried(partial(_drop_empty, name, first))
 
 
-def _drop_empty(name: str) -> bool:
+def _drop_empty(name: str, first: Callable[[], None]) -> bool:
     table, parent = sql.Identifier(name), sql.Identifier(TABLE)
     with transaction.atomic(), connection.cursor() as cursor:
+        first()
         cursor.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
         cursor.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table))
         cursor.execute(sql.SQL("SELECT EXISTS (SELECT FROM {})").format(table))

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def tidy(now=None):
     with hold("test", ttl=runs.TTL) as lease:
-        own.tidy(now=now or timezone.now(), lease=lease, at=lambda step: None)
+        own.tidy(now=now or timezone.now(), lease=lease, at=lambda step, **_: None)
 
 
 def one_of_each(days, user):
@@ -90,7 +90,7 @@ def test_a_run_that_was_taken_over_deletes_no_own_rows(django_user_model):
     with hold("test", ttl=runs.TTL) as lease:
         lease.release()
         with pytest.raises(LeaseLost):
-            own.tidy(now=timezone.now(), lease=lease, at=lambda step: None)
+            own.tidy(now=timezone.now(), lease=lease, at=lambda step, **_: None)
     assert left() == {key: [1000] for key in COLUMNS}
 
 

@@ -13,7 +13,7 @@ from tests.retention import rows
 from tests.retention.rows import NOW, everything, fill, held_together, run
 from tests.retention.test_damage import damage, flipped
 from utxoiq_admin.core.leases import LeaseHeld, hold
-from utxoiq_admin.retention import runs
+from utxoiq_admin.retention import restoring, runs
 from utxoiq_admin.retention.models import Archive
 from utxoiq_admin.retention.proof import Damaged
 from utxoiq_admin.retention.restoring import NotRestorable, restore
@@ -64,7 +64,7 @@ def test_a_key_that_stands_is_untouched_and_feedback_given_again_is_skipped_and_
     InsightFeedback.objects.create(id=second["id"], insight_id="other", user_id="u", comment="same key")
     done = back(archive)
     assert (done.rows, done.already_there, done.superseded) == (6, 0, 0)
-    assert sorted(done.skipped) == sorted([first["id"], second["id"]])
+    assert sorted(done.named) == sorted([first["id"], second["id"]])
     again.refresh_from_db()
     assert again.comment == "given again"
     back(archive)
@@ -78,7 +78,7 @@ def test_restoring_twice_doubles_nothing():
     archive = Archive.objects.get()
     assert back(archive).rows == 8
     again = back(archive)
-    assert (again.rows, again.already_there, again.skipped) == (0, 8, [])
+    assert (again.rows, again.already_there, again.skipped) == (0, 8, 0)
     assert everything() == before
 
 
@@ -149,3 +149,17 @@ def test_the_command_restores_by_key_and_by_time(capsys):
     assert second.state == "restored" and second.hold_until > timezone.now() + timedelta(days=6)
     with pytest.raises(CommandError, match="No object nowhere"):
         call_command("restore_archive", "nowhere")
+
+
+def test_of_many_rows_that_are_skipped_some_are_named_and_all_counted(monkeypatch):
+    monkeypatch.setattr(restoring, "SHOWN", 2)
+    fill(days=1, rows=8)
+    run(tables=("insight_feedback",))
+    archive = Archive.objects.get()
+    for line in rows.lines(archive)[:5]:
+        InsightFeedback.objects.create(
+            insight_id=json.loads(line)["insight_id"], user_id="u", comment="again"
+        )
+    done = back(archive)
+    assert (done.rows, done.already_there, done.skipped, len(done.named)) == (3, 0, 5, 2)
+    assert done.in_words().splitlines()[-1] == "and 3 more, skipped for the same reason"

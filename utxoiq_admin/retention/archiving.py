@@ -1,9 +1,9 @@
 """The way of a row: spooled, uploaded, verified by reading back, deleted by proof. A slice of a day at a time."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from django.db import OperationalError, transaction
 from django.db.models import F
@@ -22,22 +22,29 @@ from utxoiq_admin.retention.rows import Due, due
 from utxoiq_admin.retention.spool import Spool, spooled
 
 ATTEMPTS = 5  # to get rows' locks, 2 s each
+GIVE_UP = 3  # objects in a row that the storage did not give: it is the storage, not the object
 
 
 class Contended(Exception):
     """Other transactions kept rows or a partition locked; nothing was deleted."""
 
 
+class Place(Protocol):
+    """Says where the run is. Raises LeaseLost at once; Stopped only `between` two slices, each of which ends whole."""
+
+    def __call__(self, step: str, *, between: bool = False) -> None: ...
+
+
 @dataclass
 class Work:
-    """What the steps of one table share. `at(step)` says where the run is; it raises when the run must end here."""
+    """What the steps of one table share."""
 
     run: Run
     policy: Policy
     figures: RunTable
     lease: HeldLease
     now: datetime
-    at: Callable[[str], None]
+    at: Place
     slices: int = 0
 
     def count(self, **changes: int) -> None:
@@ -48,17 +55,18 @@ class Work:
 
 
 def archive_table(work: Work) -> list[str]:
-    """Everything that is due in one table; what went wrong without stopping it, in words."""
+    """Everything that is due in one table and in no verified object yet."""
     give_up_unfinished(work)
-    faults = finish(work)
     for each in due(work.policy, work.now):
         for day in each.days():
             _archive_day(work, each, day)
-    return faults
+    return []
 
 
+@transaction.atomic
 def give_up_unfinished(work: Work) -> None:
     """Objects that an earlier run did not verify are none; their rows are still in the table."""
+    work.lease.check()
     Archive.objects.filter(state=Archive.State.WRITING, table=work.policy.table).exclude(run=work.run).update(
         state=Archive.State.FAILED,
         error="Its run ended before it was verified; its rows stayed in the table.",
@@ -66,25 +74,36 @@ def give_up_unfinished(work: Work) -> None:
 
 
 def finish(work: Work) -> list[str]:
-    """Rows of verified objects that a crash left in the table, and restored ones whose hold is over, leave now."""
-    faults = []
+    """Rows of verified objects that a crash left in the table, and restored ones whose hold is over, leave now.
+
+    An object that cannot be read, or whose rows are locked, keeps no other from it; it is tried again in the next run.
+    """
+    faults, unread = [], 0
     for archive in Archive.objects.to_finish(work.policy.table, work.now).iterator(chunk_size=100):
-        work.at(f"{work.policy.table}: {archive.first_at:%Y-%m-%d}, reading {archive.key} again")
+        work.at(
+            f"{work.policy.table}: {archive.first_at:%Y-%m-%d}, reading {archive.key} again", between=True
+        )
         try:
             _remove(work, archive)
-        except Damaged as error:
+            unread = 0
+        except (Damaged, Contended) as error:
             faults.append(str(error))
+        except storage.StorageFailed as error:
+            faults.append(str(error))
+            unread += 1
+            if unread == GIVE_UP:
+                break
     return faults
 
 
 def _archive_day(work: Work, due: Due, day: datetime) -> None:
     end = day + timedelta(days=1)
     if work.policy.in_months:
-        work.at(f"{due.policy.table}: {day:%Y-%m-%d}, sealing its rollups")
+        work.at(f"{due.policy.table}: {day:%Y-%m-%d}, sealing its rollups", between=True)
         sealing.seal(start=day, end=end)
     start = day
     while True:
-        work.at(f"{due.policy.table}: {start:%Y-%m-%d %H:%M}, reading rows")
+        work.at(f"{due.policy.table}: {start:%Y-%m-%d %H:%M}, reading rows", between=True)
         with spooled(due, start, end) as spool:
             if not spool.tally.rows:
                 return
@@ -208,9 +227,9 @@ def drop_partitions(work: Work) -> list[str]:
     for each in partitions.listing():
         if each.end.date() > oldest:
             continue
-        work.at(f"{each.name}: dropping it if it is empty")
+        work.at(f"{each.name}: dropping it if it is empty", between=True)
         try:
-            if partitions.drop_empty(each.name):
+            if partitions.drop_empty(each.name, first=work.lease.check):
                 work.count(partitions_dropped=1, bytes_freed=each.bytes)
         except partitions.PartitionBusy as error:
             faults.append(str(error))

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from django.db import transaction
 from django.db.models.functions import Now
 
 from utxoiq_admin.retention import storage
@@ -12,26 +13,24 @@ SWEEP_AFTER = timedelta(days=7)
 BATCH = 100
 
 
-def expire(work: Work) -> None:
+def expire(work: Work) -> list[str]:
     """Remove the table's objects that are in the archive for longer than its setting; their manifest rows stay.
 
     Only objects whose rows left the table: restored ones wait for their hold.
     """
     if not work.policy.archive_days:
-        return
+        return []
     oldest = work.now - timedelta(days=work.policy.archive_days)
     over = Archive.objects.filter(
         table=work.policy.table, state=Archive.State.ARCHIVED, verified_at__lt=oldest
     ).order_by("verified_at", "id")
     for archive in over.iterator(chunk_size=BATCH):
-        work.at(f"{archive.table}: removing {archive.key} from the archive")
-        _remove_object(archive)
-        with_state = Archive.objects.filter(pk=archive.pk, state=Archive.State.ARCHIVED)
-        with_state.update(state=Archive.State.REMOVED, removed_at=Now())
-        work.count(objects_removed=1)
+        work.at(f"{archive.table}: removing {archive.key} from the archive", between=True)
+        _remove_object(work, archive, state=Archive.State.REMOVED)
+    return []
 
 
-def sweep(work: Work) -> None:
+def sweep(work: Work) -> list[str]:
     """Remove what attempts left behind that were never verified, a week after them."""
     left = Archive.objects.filter(
         table=work.policy.table,
@@ -40,13 +39,22 @@ def sweep(work: Work) -> None:
         created_at__lt=work.now - SWEEP_AFTER,
     ).order_by("created_at")
     for archive in left.iterator(chunk_size=BATCH):
-        work.at(f"{archive.table}: sweeping {archive.key}, which was never verified")
-        _remove_object(archive)
-        Archive.objects.filter(pk=archive.pk).update(removed_at=Now())
-        work.count(objects_removed=1)
+        work.at(f"{archive.table}: sweeping {archive.key}, which was never verified", between=True)
+        _remove_object(work, archive, state=Archive.State.FAILED)
+    return []
 
 
-def _remove_object(archive: Archive) -> None:
-    """The object first: killed in between, the next run finds the row as it was, and removes nothing twice."""
+@transaction.atomic
+def _remove_object(work: Work, archive: Archive, *, state: Archive.State) -> None:
+    """The object, then its row's word of it: killed in between, the next run finds the row as it was.
+
+    The row is locked meanwhile, and the lease checked, so that nobody restores what is being removed.
+    """
+    work.lease.check()
+    current = Archive.objects.select_for_update().filter(pk=archive.pk, state=archive.state, removed_at=None)
+    if current.first() is None:
+        return
     storage.remove(archive.key)
     storage.remove(archive.manifest_key)
+    Archive.objects.filter(pk=archive.pk).update(state=state, removed_at=Now())
+    work.count(objects_removed=1)

@@ -105,6 +105,7 @@ class RunTable(models.Model):
         RUNNING = "running"
         SUCCEEDED = "succeeded"
         FAILED = "failed"
+        STOPPED = "stopped"  # its run ended, in whatever way, before its own end
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="figures", db_index=False)
     table = models.CharField(max_length=50)
@@ -137,6 +138,10 @@ class ArchiveQuerySet(models.QuerySet["Archive"]):
             Q(state=Archive.State.VERIFIED) | Q(state=Archive.State.RESTORED, hold_until__lte=now),
             table=table,
         ).order_by("first_at", "id")
+
+    def standing(self, table: str) -> "ArchiveQuerySet":
+        """Objects whose rows stand in the table too: verified and not deleted yet, or restored."""
+        return self.filter(table=table, state__in=[Archive.State.VERIFIED, Archive.State.RESTORED])
 
     def held(self, table: str, now: datetime) -> "ArchiveQuerySet":
         """Restored objects whose rows are kept from retention for now."""

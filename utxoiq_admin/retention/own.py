@@ -1,6 +1,5 @@
 """Rows of our own tables that nobody needs for ever: deleted by age, in bounded batches, archived nowhere."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,6 +11,7 @@ from django.utils import timezone
 
 from metrics.sealing import prune_late
 from utxoiq_admin.core.leases import HeldLease
+from utxoiq_admin.retention.archiving import Place
 
 BATCH = 5_000
 
@@ -64,17 +64,19 @@ ELSEWHERE = (
 )
 
 
-def tidy(*, now: datetime, lease: HeldLease, at: Callable[[str], None]) -> list[str]:
+def tidy(*, now: datetime, lease: HeldLease, at: Place) -> list[str]:
     """Delete what is older than its setting, and names of late metrics that are gone. No faults to tell.
 
     A clock moved ahead ages the platform's rows only: it must end nobody's session.
     """
     now = min(now, timezone.now())
     for each in OWN:
-        at(f"{each.words}: deleting rows older than {each.days} days")
+        at(f"{each.words}: deleting rows older than {each.days} days", between=True)
         while _batch(each, now, lease) == BATCH:
             pass
-    prune_late()
+    with transaction.atomic():
+        lease.check()
+        prune_late()
     return []
 
 

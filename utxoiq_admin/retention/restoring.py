@@ -26,7 +26,7 @@ CROSS JOIN LATERAL json_populate_record(NULL::{table}, l.line::json) AS r
 WHERE md5(l.line)::uuid <> ALL({superseded}::uuid[])
 ON CONFLICT DO NOTHING""")
 _SKIPPED = sql.SQL("""
-SELECT l.line::json ->> 'id' FROM retention_lines AS l
+SELECT l.line::json ->> 'id', count(*) OVER () FROM retention_lines AS l
 WHERE md5(l.line)::uuid <> ALL({superseded}::uuid[]) AND NOT EXISTS (
   SELECT FROM {table} AS t WHERE t.id = (l.line::json ->> 'id')::uuid
     AND {time} = (l.line::json ->> {name})::timestamptz AND md5(row_to_json(t)::text) = md5(l.line))
@@ -39,22 +39,24 @@ class NotRestorable(Exception):
 
 @dataclass(frozen=True)
 class Restored:
-    """What came back. `skipped` are ids (at most SHOWN) of rows that others stand in the way of."""
+    """What came back. Others stand in the way of `skipped` rows; `named` are the ids of at most SHOWN of them."""
 
     rows: int
     already_there: int
     superseded: int
-    skipped: list[str]
+    skipped: int
+    named: list[str]
 
     def in_words(self) -> str:
         """One line for a page or a terminal, and one for each row that was skipped."""
         counts = (
             f"{self.rows:,} rows restored, {self.already_there:,} stood there, {self.superseded:,} superseded, "
-            f"{len(self.skipped):,} skipped"
+            f"{self.skipped:,} skipped"
         )
-        return "\n".join(
-            [counts, *(f"skipped {key}: another row stands in its place" for key in self.skipped)]
-        )
+        lines = [counts, *(f"skipped {key}: another row stands in its place" for key in self.named)]
+        if unnamed := self.skipped - len(self.named):
+            lines.append(f"and {unnamed:,} more, skipped for the same reason")
+        return "\n".join(lines)
 
 
 def restore(*, archive: Archive, until: datetime, by: str, now: datetime) -> Restored:
@@ -106,11 +108,14 @@ def _bring_back(archive: Archive, policy: Policy, until: datetime, by: str, leas
         }
         cursor.execute(_INSERT.format(**names))
         rows, wanted = int(cursor.rowcount), archive.rows - len(current.superseded)
-        skipped: list[str] = []
+        found: list[tuple[str, int]] = []
         if rows < wanted:
             cursor.execute(_SKIPPED.format(**names))
-            skipped = [row[0] for row in cursor.fetchall()]
+            found = cursor.fetchall()
+        skipped = found[0][1] if found else 0
         current.state, current.hold_until, current.restored_by = Archive.State.RESTORED, until, by
         current.save()
         Archive.objects.filter(pk=archive.pk).update(restored_at=Now())
-    return Restored(rows, wanted - rows - len(skipped), len(current.superseded), skipped)
+    return Restored(
+        rows, wanted - rows - skipped, len(current.superseded), skipped, [key for key, _ in found]
+    )

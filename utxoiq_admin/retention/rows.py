@@ -70,9 +70,11 @@ def due(policy: Policy, now: datetime) -> list[Due]:
     """Where rows of the table are due: each partition that reaches before the cutoff by itself, oldest first.
 
     A statement that names the partition locks no other one, and its plan does not depend on how many there are.
+    Rows in the time of an object that holds them already leave by that object's proof: archived again, they would
+    stand in two.
     """
     cutoff = policy.cutoff(now)
-    held = tuple(Archive.objects.held(policy.table, now).values_list("first_at", "last_at"))
+    held = tuple(Archive.objects.standing(policy.table).values_list("first_at", "last_at"))
     if not policy.in_months:
         return [Due(policy, policy.table, cutoff, held)]
     return [Due(policy, each.name, cutoff, held) for each in partitions.listing() if each.start < cutoff]

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -16,7 +16,7 @@ from django.utils import timezone
 from utxoiq_admin.core.enqueue import MESSAGE_WAIT, enqueue
 from utxoiq_admin.core.leases import HeldLease, LeaseLost
 from utxoiq_admin.core.models import Lease
-from utxoiq_admin.retention.models import OPEN_STATES, Pause, Run
+from utxoiq_admin.retention.models import OPEN_STATES, Pause, Run, RunTable
 from utxoiq_admin.retention.policies import POLICIES
 
 logger = logging.getLogger(__name__)
@@ -69,20 +69,26 @@ def _knock_again(run: Run) -> None:
         enqueue(TASK, args={"run": str(run.pk)}, queue=QUEUE)
 
 
+@transaction.atomic
 def mark_crashed() -> int:
     """Running rows whose lease is not theirs any more, or ran out, have crashed; how many."""
     alive = Lease.objects.filter(name=LEASE, expires_at__gt=Now()).values("token")
-    return (
-        Run.objects.filter(state=Run.State.RUNNING)
-        .exclude(token__in=alive)
-        .update(
-            state=Run.State.CRASHED,
-            open=None,
-            finished_at=Now(),
-            error="It fell silent before its end (killed, or its machine or its database went away). "
-            "Nothing is lost: the next run goes on where it stopped.",
-        )
+    silent = Run.objects.filter(state=Run.State.RUNNING).exclude(token__in=alive)
+    found = list(silent.select_for_update().values_list("pk", flat=True))
+    Run.objects.filter(pk__in=found).update(
+        state=Run.State.CRASHED,
+        open=None,
+        finished_at=Now(),
+        error="It fell silent before its end (killed, or its machine or its database went away). "
+        "Nothing is lost: the next run goes on where it stopped.",
     )
+    _stop_tables(found)
+    return len(found)
+
+
+def _stop_tables(ended: Iterable[UUID]) -> None:
+    tables = RunTable.objects.filter(run__in=ended, state=RunTable.State.RUNNING)
+    tables.update(state=RunTable.State.STOPPED)
 
 
 def begin(run_id: UUID, lease: HeldLease) -> Run | None:
@@ -103,6 +109,7 @@ def end(run: Run, state: Run.State, error: str = "") -> None:
             Run.objects.filter(pk=run.pk, state__in=[*OPEN_STATES, Run.State.CRASHED]).update(
                 state=state, open=None, error=error, step="", finished_at=Now()
             )
+            _stop_tables([run.pk])
             return
         except Error as failure:
             logger.warning("run_end_not_recorded run=%s error=%r", run.pk, str(failure).strip())
@@ -162,13 +169,13 @@ class Pulse:
             self._ended.set()
             self._thread.join(10)
 
-    def at(self, step: str) -> None:
-        """Where the run is now. Raises LeaseLost or Stopped: then nothing more may be done."""
+    def at(self, step: str, *, between: bool = False) -> None:
+        """Where the run is now. Raises LeaseLost, and `between` two slices Stopped: then nothing more may be done."""
         self._step = step
         logger.info("retention run=%s %s", self._run.pk, step)
         if self._lost:
             raise LeaseLost("The run was not heard for too long, and another may be at work. It stops here.")
-        if self._stopped:
+        if between and self._stopped:
             raise Stopped(step)
 
     def _beat(self) -> None:

@@ -3,9 +3,11 @@
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from uuid import UUID
 
-from django.db import connection
+from django.db import Error, connection
 from django.db.models import Sum
 from django.utils import timezone
 
@@ -13,7 +15,7 @@ from metrics.sealing import SealBusy
 from utxoiq_admin.core.leases import HeldLease, LeaseHeld, LeaseLost, hold
 from utxoiq_admin.core.task_runs import describe
 from utxoiq_admin.retention import archiving, expiry, own, runs
-from utxoiq_admin.retention.archiving import Work
+from utxoiq_admin.retention.archiving import Place, Work
 from utxoiq_admin.retention.models import Run, RunTable
 from utxoiq_admin.retention.policies import POLICIES
 from utxoiq_admin.retention.proof import Damaged
@@ -80,7 +82,7 @@ def _stopper(run: Run) -> str:
     return Run.objects.values_list("stop_requested_by", flat=True).get(pk=run.pk)
 
 
-def _tables(run: Run, lease: HeldLease, at: Callable[[str], None]) -> list[str]:
+def _tables(run: Run, lease: HeldLease, at: Place) -> list[str]:
     """Each table by itself: one that fails never stops the others. What went wrong."""
     now = run.clock or timezone.now()
     policies = [policy for policy in POLICIES.values() if policy.table in run.tables]
@@ -93,25 +95,30 @@ def _tables(run: Run, lease: HeldLease, at: Callable[[str], None]) -> list[str]:
 
 def _one_table(work: Work) -> list[str]:
     begun = time.monotonic()
-    RunTable.objects.filter(pk=work.figures.pk).update(state=RunTable.State.RUNNING)
+    row = RunTable.objects.filter(pk=work.figures.pk)
+    row.update(state=RunTable.State.RUNNING)
     try:
-        faults = _guarded(work.policy.table, lambda: _all_steps(work))
-    finally:
-        _clean_connection()
-        RunTable.objects.filter(pk=work.figures.pk).update(seconds=time.monotonic() - begun)
-    RunTable.objects.filter(pk=work.figures.pk).update(
-        state=RunTable.State.FAILED if faults else RunTable.State.SUCCEEDED, error="\n".join(faults)
+        faults = [
+            fault for step in _steps(work) for fault in _guarded(work.policy.table, partial(step, work))
+        ]
+    except BaseException:
+        with suppress(Error):  # what ends the run is to be told, not that its figures could not be noted
+            _clean_connection()
+            row.update(state=RunTable.State.STOPPED, seconds=time.monotonic() - begun)
+        raise
+    _clean_connection()
+    row.update(
+        state=RunTable.State.FAILED if faults else RunTable.State.SUCCEEDED,
+        error="\n".join(faults),
+        seconds=time.monotonic() - begun,
     )
     return faults
 
 
-def _all_steps(work: Work) -> list[str]:
-    faults = archiving.archive_table(work)
-    if work.policy.in_months:
-        faults += archiving.drop_partitions(work)
-    expiry.expire(work)
-    expiry.sweep(work)
-    return faults
+def _steps(work: Work) -> list[Callable[[Work], list[str]]]:
+    """In their order; one that fails keeps none of the others from its work."""
+    months = [archiving.drop_partitions] if work.policy.in_months else []
+    return [archiving.finish, archiving.archive_table, *months, expiry.expire, expiry.sweep]
 
 
 def _guarded(what: str, steps: Callable[[], list[str]]) -> list[str]:
