@@ -267,6 +267,11 @@ CELERY_BEAT_SCHEDULE["archive, verify, delete"] = {
     "schedule": crontab(hour="2", minute="0"),
     "options": {"expire_seconds": 6 * 3600, "queue": "long"},
 }
+CELERY_BEAT_SCHEDULE["take over a retention run that crashed"] = {
+    "task": "retention.watch",
+    "schedule": 300.0,
+    "options": {"expire_seconds": 240},
+}
 if EMBEDDED_DATABASE:  # demo data is never loaded anywhere else
     CELERY_BEAT_SCHEDULE["keep demo data alive"] = {
         "task": "demo.keep_alive",

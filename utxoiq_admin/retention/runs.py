@@ -52,7 +52,7 @@ def request(
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_REQUEST_LOCK])
         mark_crashed()
         if running := Run.objects.filter(open=True).first():
-            _knock_again(running)
+            knock_again(running)
             return running, False
         run = Run.objects.create(
             trigger=trigger, requested_by=by, tables=list(tables or POLICIES), clock=clock
@@ -62,7 +62,7 @@ def request(
     return run, True
 
 
-def _knock_again(run: Run) -> None:
+def knock_again(run: Run) -> None:
     """A run that still waits for a worker gets another message: whoever made it may have died before sending one."""
     waits_since = timezone.now() - run.requested_at
     if run.state == Run.State.QUEUED and waits_since > MESSAGE_WAIT:

@@ -68,6 +68,11 @@ def _led(run: Run, lease: HeldLease) -> str:
     except LeaseLost as error:
         runs.end(run, Run.State.CRASHED, str(error))
         raise
+    except KeyboardInterrupt:
+        runs.end(
+            run, Run.State.STOPPED, "Interrupted at the terminal. Nothing is lost: the next run goes on."
+        )
+        raise
     except Exception as error:
         runs.end(run, Run.State.FAILED, describe(error))
         raise

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from utxoiq_admin.core.task_runs import recorded
 from utxoiq_admin.retention import restoring, runs, services
+from utxoiq_admin.retention import watch as watching
 from utxoiq_admin.retention.models import Archive
 
 
@@ -14,6 +15,12 @@ from utxoiq_admin.retention.models import Archive
 def run(run: str | None = None) -> str:
     """By the schedule at 02:00 UTC, or a run that somebody asked for."""
     return services.perform(run_id=UUID(run)) if run else services.run_nightly()
+
+
+@recorded("retention.watch")
+def watch() -> str:
+    """Every five minutes: a run that crashed is marked and taken over."""
+    return watching.watch()
 
 
 @recorded("retention.restore")
