@@ -8,10 +8,11 @@ import pytest
 from django.db import connection, transaction
 
 from backfill.models import BackfillJob
-from feedback.models import InsightFeedback, InsightFlag
+from feedback.models import InsightFeedback, InsightFlag, JudgedFlag, ReviewEvent
 from metrics import rollup_verify, rollups
 from metrics.models import LateRow, RollupHour, SystemMetric
 from metrics.partitions import ensure_months, listing
+from tests.feedback.reviewing import moderator
 from tests.metrics.rollup_writers import other_connection
 from tests.retention import rows
 from tests.retention.rows import DAY, NOW, OLD, TABLES, everything, fill, held_together, run
@@ -64,14 +65,22 @@ def test_rows_of_one_instant_that_fill_more_than_a_slice_all_leave(monkeypatch):
     assert held_together() == before and left()["system_metrics"] == 0
 
 
-def test_young_rows_open_jobs_and_flagged_feedback_stay():
+def test_young_rows_open_jobs_and_feedback_with_an_undecided_flag_stay():
     ensure_months([(NOW - 91 * DAY).date(), (NOW - 90 * DAY).date()])
     job = {"job_type": "blocks", "start_block": 1, "end_block": 9, "current_block": 1}
     for status in ("running", "paused", "completed", "failed"):
         BackfillJob.objects.create(status=status, created_by=status, started_at=OLD, **job)
     BackfillJob.objects.create(status="completed", created_by="young", started_at=NOW - 180 * DAY, **job)
-    for user, flag, at in (("f", "spam", OLD), ("o", None, OLD), ("y", None, NOW - 729 * DAY)):
+    for user, flag, at in (
+        ("f", "spam", OLD),
+        ("j", "spam", OLD),
+        ("o", None, OLD),
+        ("y", None, NOW - 729 * DAY),
+    ):
         InsightFeedback.objects.create(insight_id="i", user_id=user, flag_type=flag, created_at=at)
+    judged = InsightFlag.objects.get(user_id="j")
+    event = ReviewEvent.objects.create(insight_id="i", kind="decision", verdict="spam", moderator=moderator())
+    JudgedFlag.objects.create(flag_id=judged.pk, insight_id="i", user_id="j", verdict="spam", event=event)
     for hours in (90 * 24 + 13, 90 * 24 + 11):  # either side of the midnight that is at least 90 days back
         SystemMetric.objects.create(
             service_name="s",

@@ -7,6 +7,7 @@ from django.apps import apps
 from django.conf import settings
 from django.db.models import Model
 
+from feedback.review_sql import OPEN
 from metrics import partitions
 
 
@@ -47,6 +48,10 @@ def midnight(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
+# A moderator judges the flag with the comment that came with it; once that is done, the row goes like any other.
+UNDECIDED = f"""t.flag_type IS NOT NULL AND EXISTS (SELECT FROM insight_flags f
+WHERE f.insight_id = t.insight_id AND f.user_id = t.user_id AND {OPEN})"""
+
 POLICIES = {
     policy.table: policy
     for policy in (
@@ -65,8 +70,8 @@ POLICIES = {
             "created_at",
             "RETENTION_FEEDBACK_DAYS",
             "ARCHIVE_FEEDBACK_DAYS",
-            stays="t.flag_type IS NOT NULL",
-            stays_words="feedback with a flag stays",
+            stays=UNDECIDED,
+            stays_words="feedback whose flag is undecided stays",
         ),
         Policy(
             partitions.TABLE,
