@@ -48,12 +48,13 @@ class Mark:
 
 @dataclass(frozen=True)
 class Reason:
-    """In start <= t < end rows of every service may be missing, and why; `text` is shown."""
+    """In start <= t < end rows of every service may be missing, and why; `text` is shown, `url` leads on."""
 
     start: datetime
     end: datetime
     cause: Cause
     text: str
+    url: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class ExplainedGap:
     end: datetime
     cause: Cause
     text: str
+    url: str = ""
 
 
 class Provider(Protocol):
@@ -107,13 +109,23 @@ def explained_gaps(
     end = min(end, now)
     if start >= end:
         return []
-    reasons = [reason for provider in _providers.values() for reason in provider.reasons(start, end, now=now)]
+    reasons = _reasons(start, end, now)
     return [
         piece
         for service in services
         for gap in gaps(service, start=start, end=end, step=step)
         for piece in explain(gap, reasons, now=now)
     ]
+
+
+def archived(start: datetime, end: datetime, *, now: datetime) -> Reason | None:
+    """Why not all rows of [start, end) stand in the table: the first stretch that left it. None when none did."""
+    found = [reason for reason in _reasons(start, end, now) if reason.cause == Cause.ARCHIVED]
+    return min(found, key=lambda reason: reason.start, default=None)
+
+
+def _reasons(start: datetime, end: datetime, now: datetime) -> list[Reason]:
+    return [reason for provider in _providers.values() for reason in provider.reasons(start, end, now=now)]
 
 
 def explain(gap: Gap, reasons: Iterable[Reason], *, now: datetime) -> list[ExplainedGap]:
@@ -159,7 +171,7 @@ def _cause(reason: Reason | None) -> Cause:
 
 def _told(gap: Gap, start: datetime, end: datetime, reason: Reason | None, *, now: datetime) -> ExplainedGap:
     if reason:
-        return ExplainedGap(gap.service, start, end, reason.cause, reason.text)
+        return ExplainedGap(gap.service, start, end, reason.cause, reason.text, reason.url)
     length = duration(end - start)
     text = (
         f"{gap.service} is silent for {length} now"

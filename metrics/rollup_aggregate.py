@@ -7,9 +7,10 @@ from typing import Any
 
 import orjson
 from django.db import OperationalError
+from django.utils import timezone
 from psycopg import errors
 
-from metrics.models import SealedDay
+from metrics.annotations import Reason, archived
 from metrics.reading import DAY, HOUR, Answer, Request, Source, read
 from metrics.rollup_split import PARTS, read_split
 from utxoiq_admin.core.cache import cached
@@ -111,8 +112,11 @@ def plan(wish: Wish) -> Request:
     services, types = tuple(sorted(set(wish.services))), tuple(sorted(set(wish.types)))
     request = Request(services, types, first, last, step, source, sketches=wish.percentiles)
     _refuse_too_much(request, asked * (PARTS if wish.split_by else 1))
-    if source == Source.RAW and _is_archived(wish):
-        why = "Raw rows of this range are in the archive; ask for an interval of hour or day, without splitting."
+    if source == Source.RAW and (left := _archived(wish)):
+        why = (
+            f"From {max(left.start, wish.start):%Y-%m-%d %H:%M} on {left.text}: ask for an interval of hour or day, "
+            "without splitting, or have them restored."
+        )
         raise Limit("query.interval", why)
     return request
 
@@ -124,15 +128,14 @@ def _source(step: int) -> Source:
 def _step_for(wish: Wish, length: timedelta) -> int:
     step = next(step for longest, step in STEPS if length <= longest)
     too_many = len(set(wish.services)) * length > RAW_SERVICE_DAYS * timedelta(days=1)
-    if step < HOUR and not wish.split_by and (too_many or _is_archived(wish)):
+    if step < HOUR and not wish.split_by and (too_many or _archived(wish)):
         return HOUR
     return step
 
 
-def _is_archived(wish: Wish) -> bool:
-    """Whether raw rows of the range may have left: whole days of it are final."""
-    days = (wish.start.astimezone(UTC).date(), (wish.end - timedelta(microseconds=1)).astimezone(UTC).date())
-    return SealedDay.objects.filter(day__range=days).exists()
+def _archived(wish: Wish) -> Reason | None:
+    """Why raw rows of the range are not all in the table; a day that was restored is there again."""
+    return archived(wish.start, wish.end, now=timezone.now())
 
 
 def _refuse_too_much(request: Request, series: int) -> None:

@@ -9,7 +9,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from metrics import catalogue
-from metrics.models import SealedDay, SystemMetric
+from metrics.annotations import archived
+from metrics.models import SystemMetric
 from metrics.usage import Usage, WindowTooLong, high_usage
 from utxoiq_admin.core.display import quantity
 from utxoiq_admin.core.pages import Page
@@ -125,7 +126,7 @@ class MomentPage(Page):
             found=len(shown),
             more=len(rows) > MAX_ROWS,
             nearest_only=nearest_only,
-            archived=not rows and SealedDay.objects.filter(day=at.date()).exists(),
+            archived=None if rows else archived(at - WITHIN, at + WITHIN, now=now),
             links=self._links(service, at),
             **kwargs,
         )

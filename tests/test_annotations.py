@@ -116,6 +116,7 @@ def test_what_retention_did_is_marked_and_what_it_took_away_explains_a_gap(now):
     assert [(mark["label"], mark["level"]) for mark in answer["marks"]] == [
         ("retention succeeded", "ok"), ("retention failed", "bad"), ("retention stopped", "warn"),
     ]  # fmt: skip
+    assert answer["gaps"][0]["url"].startswith("/archives/?table=system_metrics&from=20")
     assert [(gap["start"], gap["end"], gap["cause"], gap["text"]) for gap in answer["gaps"]] == [
         (
             minutes[19].isoformat(),
@@ -123,7 +124,12 @@ def test_what_retention_did_is_marked_and_what_it_took_away_explains_a_gap(now):
             "archived",
             "rows of this time are in the archive",
         ),
-        (minutes[59].isoformat(), minutes[100].isoformat(), "silent", "web-api was silent for 41 min"),
+        (
+            minutes[59].isoformat(),
+            minutes[100].isoformat(),
+            "silent",
+            "web-api was silent for 41 min",
+        ),
     ]
 
 

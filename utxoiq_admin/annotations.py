@@ -5,6 +5,7 @@ A further app joins with a class and a line in `PROVIDERS`: alerts, with their b
 
 from collections.abc import Sequence
 from datetime import datetime
+from urllib.parse import urlencode
 
 from django.urls import reverse
 
@@ -83,14 +84,14 @@ class Retention:
 
     def reasons(self, start: datetime, end: datetime, *, now: datetime) -> Sequence[Reason]:
         found = Archive.objects.away(TABLE, start, end).values_list("first_at", "last_at", "state")
-        words = {
-            Archive.State.ARCHIVED: "are in the archive",
-            Archive.State.REMOVED: "were removed from the archive",
-        }
-        return [
-            Reason(first, last, Cause.ARCHIVED, f"rows of this time {words[Archive.State(state)]}")
-            for first, last, state in found
-        ]
+        return [_left(first, last, Archive.State(state)) for first, last, state in found]
+
+
+def _left(first: datetime, last: datetime, state: Archive.State) -> Reason:
+    where = "were removed from the archive" if state == Archive.State.REMOVED else "are in the archive"
+    query = urlencode({"table": TABLE, "from": f"{first:%Y-%m-%d}", "to": f"{last:%Y-%m-%d}"})
+    url = f"{reverse('archives')}?{query}"
+    return Reason(first, last, Cause.ARCHIVED, f"rows of this time {where}", url)
 
 
 PROVIDERS: dict[str, annotations.Provider] = {"jobs": Jobs(), "ingest": Ingest(), "retention": Retention()}

@@ -61,7 +61,7 @@ export function list(box, context) {
   const { marks, gaps } = context.annotations, write = context.write();
   const lines = [
     ...marks.map((mark) => ({ at: mark.time, level: mark.level, text: mark.label, url: mark.url })),
-    ...gaps.map((gap) => ({ at: gap.from, until: gap.to, level: gap.cause === "silent" ? "bad" : "info", text: gap.text || CAUSES[gap.cause] })),
+    ...gaps.map((gap) => ({ at: gap.from, until: gap.to, level: gap.cause === "silent" ? "bad" : "info", text: gap.text || CAUSES[gap.cause], url: gap.url })),
   ].sort((a, b) => b.at - a.at);
   const summary = [marks.length && `${marks.length} ${marks.length > 1 ? "events" : "event"}`, gaps.length && `${gaps.length} ${gaps.length > 1 ? "gaps" : "gap"} explained`].filter(Boolean);
   box.hidden = !lines.length;
