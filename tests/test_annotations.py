@@ -84,11 +84,11 @@ def test_a_gap_says_whether_the_service_or_this_application_was_away(now):
     assert answer["gaps"] == [
         {
             "service": "web-api", "start": minutes[19].isoformat(), "end": minutes[61].isoformat(),
-            "cause": "silent", "text": "web-api was silent for 42 min",
+            "cause": "silent", "text": "web-api was silent for 42 min", "url": "",
         },
         {
             "service": "web-api", "start": minutes[99].isoformat(), "end": minutes[130].isoformat(),
-            "cause": "not_ingesting",
+            "cause": "not_ingesting", "url": "",
             "text": "this application, or its database, was not running: nothing was taken in",
         },
     ]  # fmt: skip

@@ -9,6 +9,7 @@ from metrics import rollups, sealing
 from metrics.models import SystemMetric
 from metrics.partitions import ensure_months
 from tests.accounts.access import bearer, signed_in, token
+from tests.retention.rows import manifest
 from utxoiq_admin.core import cache
 
 pytestmark = pytest.mark.django_db
@@ -170,10 +171,13 @@ def test_percentiles_over_very_many_buckets_are_refused(get):
     assert (response.status_code, why(response)[0][0]) == (422, "query.percentiles")
 
 
-def test_raw_rows_of_sealed_days_are_not_shown_as_if_they_were_all(get):
+def test_raw_rows_of_a_day_that_partly_left_are_not_shown_as_if_they_were_all(get):
     write([(0, 1.0), (1, 3.0)])
     start = NOON.replace(hour=0)
     sealing.seal(start=start, end=start + timedelta(days=1))
+    assert get(**ONE, start_time=at(0), end_time=at(60)).json()["source"] == "raw rows"
+    cache.bump("service:web-api")  # as the deletion of rows does
+    manifest(at(10), at(20))
     body = get(**ONE, start_time=at(0), end_time=at(60)).json()
     assert (body["source"], body["series"][0]["count"]) == ("hourly", [2])
     assert why(get(**ONE, start_time=at(0), end_time=at(60), interval="minute"))[0][0] == "query.interval"

@@ -10,8 +10,8 @@ from metrics import rollups
 from metrics.models import SystemMetric
 from metrics.partitions import ensure_months
 from tests.accounts.access import signed_in
+from tests.retention.rows import manifest
 from utxoiq_admin.core.cache import ALL, change_generations
-from utxoiq_admin.retention.models import Archive
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -172,19 +172,11 @@ def test_the_earlier_period_lies_on_the_same_axis(ask, compare, minutes):
     assert body["series"][0]["avg"][2] == 5.0
 
 
-def archived(at):
-    """What retention leaves behind of a day."""
-    Archive.objects.create(
-        table="system_metrics", key="k", state="archived", first_at=at, last_at=at + timedelta(hours=1), rows=1, bytes=1,
-        checksum="0" * 32, verified_at=at,
-    )  # fmt: skip
-
-
 def test_with_the_earlier_rows_in_the_archive_both_periods_come_in_hours(ask):
     write([(m, 1.0) for m in range(0, 60, 10)])
     write([(m - 1440, 3.0) for m in range(0, 60, 10)])
     rollups.refresh()
-    archived(NOON - timedelta(days=1))
+    manifest(NOON - timedelta(days=1), NOON)
     body = ask(0, 60, compare="day")
     assert (body["step"], body["source"], body["notes"]) == (3600, "hourly", [])
     assert (body["series"][0]["avg"], body["compare"]["series"][0]["avg"]) == ([1.0], [3.0])

@@ -115,5 +115,20 @@ def run(*, now: datetime = NOW, tables: tuple[str, ...] = ()) -> Run:
     return Run.objects.get(pk=asked.pk)
 
 
+def manifest(first: datetime, last: datetime) -> Archive:
+    """What stands there once metrics of that time have left, without any object."""
+    return Archive.objects.create(
+        table="system_metrics",
+        key=f"{first}",
+        state=Archive.State.ARCHIVED,
+        first_at=first,
+        last_at=last,
+        rows=1,
+        bytes=1,
+        checksum="0" * 32,
+        verified_at=last,
+    )
+
+
 def row_ids(table: str) -> set[str]:
     return {json.loads(line)["id"] for line in in_database(table)}
