@@ -1,9 +1,10 @@
 """Runs that crashed are taken over within minutes, failed nights are tried again, and neither for ever."""
 
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from django.utils import timezone
 
 from feedback.models import InsightFeedback
@@ -11,11 +12,19 @@ from tests.retention.rows import NOW, fill
 from tests.retention.test_runs import ask
 from utxoiq_admin.core.models import TaskRun
 from utxoiq_admin.retention import archiving, runs, services, tasks
+from utxoiq_admin.retention import watch as watch_module
 from utxoiq_admin.retention.models import Run
 from utxoiq_admin.retention.watch import TRIES, watch
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def whatever_the_hour(request, monkeypatch):
+    """Only the tests about missed nights depend on the time of the day."""
+    if "missed" not in request.node.name:
+        monkeypatch.setattr(watch_module, "_missed", lambda: False)
 
 
 def ended(state, *, ago=2 * HOUR, trigger="schedule", **changes):
@@ -91,7 +100,41 @@ def test_it_gives_up_after_some_tries_and_a_success_starts_the_count_anew():
 def test_nights_that_are_paused_are_not_tried_again():
     ended("crashed")
     runs.pause(until=timezone.now() + HOUR, by="ana")
-    assert watch() == "nothing to do" and not Run.objects.filter(state="queued").exists()
+    assert watch() == "paused" and not Run.objects.filter(state="queued").exists()
+
+
+@pytest.mark.parametrize(
+    ("clock", "last", "again"),
+    [
+        ("2026-11-24T02:16", "2026-11-23T02:00", True),
+        ("2026-11-24T09:00", "2026-11-21T02:00", True),
+        ("2026-11-24T02:14", "2026-11-23T02:00", False),  # its message may be on the way
+        ("2026-11-24T14:01", "2026-11-23T02:00", False),  # the next night is near
+        ("2026-11-24T09:00", "2026-11-24T02:00", False),
+        ("2026-11-24T09:00", None, False),  # a new installation
+    ],
+)
+def test_a_night_that_was_missed_is_made_up_for(clock, last, again):
+    if last:
+        at = datetime.fromisoformat(last).replace(tzinfo=UTC)
+        Run.objects.create(
+            state="succeeded", trigger="schedule", requested_by="s", requested_at=at, finished_at=at, open=None,
+            tables=[],
+        )  # fmt: skip
+    with time_machine.travel(datetime.fromisoformat(clock).replace(tzinfo=UTC), tick=False):
+        watch()
+    assert [(run.trigger, run.requested_by, len(run.tables)) for run in Run.objects.filter(open=True)] == (
+        [("schedule", "schedule, late", 3)] if again else []
+    )
+
+
+def test_the_night_does_its_own_run_after_one_that_waited():
+    waiting, _ = runs.request(trigger=Run.Trigger.PAGE, by="ana", tables=["backfill_jobs"], send=False)
+    tasks.run.run()
+    waiting.refresh_from_db()
+    assert waiting.state == "succeeded"
+    night = Run.objects.get(trigger="schedule")
+    assert (night.state, len(night.tables)) == ("succeeded", 3)
 
 
 def test_a_command_that_is_interrupted_ends_as_stopped(monkeypatch):

@@ -26,11 +26,18 @@ PULSE = 2.0  # seconds between two heartbeats
 TASK = "retention.run"
 QUEUE = "long"
 FINISH_WAITS = (1.0, 2.0, 4.0, 8.0, 0.0)
+NIGHT_HOUR = 2  # UTC, of the schedule in the settings
 _REQUEST_LOCK = 7_021_004  # one who asks at a time
 
 
 class Stopped(Exception):
     """Somebody asked the run to stop; what it did so far stays."""
+
+
+def last_night(now: datetime) -> datetime:
+    """When the schedule started, or should have started, its latest run."""
+    night = now.replace(hour=NIGHT_HOUR, minute=0, second=0, microsecond=0)
+    return night if night <= now else night - timedelta(days=1)
 
 
 def request(

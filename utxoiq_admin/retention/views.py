@@ -18,14 +18,12 @@ from utxoiq_admin.retention.models import Run
 from utxoiq_admin.retention.preview import preview
 
 RECENT = 15
-NIGHT_HOUR = 2  # of the schedule in the settings
 LONGEST_PAUSE = timedelta(days=31)
 
 
 def next_night(now: datetime) -> datetime:
     """When the schedule starts the next run, unless it is paused."""
-    night = now.replace(hour=NIGHT_HOUR, minute=0, second=0, microsecond=0)
-    return night if night > now else night + timedelta(days=1)
+    return runs.last_night(now) + timedelta(days=1)
 
 
 class RetentionPage(Page):
