@@ -63,6 +63,7 @@ PAGES = {
     "/retention/?live=1": VIEWERS,
     "/retention/preview/": OPS,
     "/archives/": VIEWERS,
+    "/archives/export.csv": VIEWERS,
     "/archives/search/?read=1": VIEWERS,
     f"/archives/{IDS['archive']}/": VIEWERS,
     f"/archives/{IDS['archive']}/download/": VIEWERS,

@@ -1,65 +1,44 @@
 """The pages of the archive: its objects, one of them with its rows, a search over them, restoring."""
 
-import contextlib
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.contrib.auth.mixins import LoginRequiredMixin, PermissionRequiredMixin
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.utils import timezone
+from django.views import View
 
 from utxoiq_admin.core import cursors
+from utxoiq_admin.core.csv_export import keyset_rows, stream_csv
 from utxoiq_admin.core.enqueue import enqueue
 from utxoiq_admin.core.models import TaskRun
 from utxoiq_admin.core.pages import Page
+from utxoiq_admin.core.time_range import InvalidRange, parse_moment
 from utxoiq_admin.retention import looking, storage
 from utxoiq_admin.retention.figures import timeline
-from utxoiq_admin.retention.looking import FIELDS, OBJECTS, Wanted
+from utxoiq_admin.retention.looking import FIELDS, OBJECTS
 from utxoiq_admin.retention.models import Archive
 from utxoiq_admin.retention.policies import POLICIES
 from utxoiq_admin.retention.views import Action
+from utxoiq_admin.retention.wishes import Times, archives_wanted, table_in, wanted_in
 
 SIZE = 50
 ORDER = ("-first_at", "-id")
 HELD_DAYS = 7
+EXPORT_LIMIT = 100_000
+EXPORTED = (
+    "table", "state", "first_at", "last_at", "rows", "bytes", "checksum", "sha256", "key", "verified_at", "deleted_at",
+    "rows_deleted", "restored_at", "restored_by", "hold_until", "removed_at", "error",
+)  # fmt: skip
 LONGEST_HOLD = timedelta(days=366)
 RESTORE_TASK = "retention.restore"
 TIME = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d(?:\.\d+)?)\+00:00$")
 SHOWN_STATES = [state for state in Archive.State if state != Archive.State.WRITING]
-
-
-def moment(text: str) -> datetime | None:
-    """A date or a moment of an address, in UTC unless it says otherwise; None for nothing, or for no date."""
-    with contextlib.suppress(ValueError):
-        found = datetime.fromisoformat(text.replace(" ", "T"))
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
-    return None
-
-
-def end_of(text: str) -> datetime | None:
-    """Where a range ends: a moment itself, a date with the end of its day, as whoever chooses a day means it."""
-    found = moment(text)
-    is_day = found is not None and len(text) == len("2026-01-31") and found.year < datetime.max.year
-    return found + timedelta(days=1) if found and is_day else found
-
-
-def wanted_in(request: HttpRequest, table: str) -> Wanted:
-    """What the address asks for of a table's rows."""
-    values = {name: request.GET.get(name, "").strip().replace("\0", "") for name in FIELDS[table]}
-    return Wanted(
-        table,
-        {name: value for name, value in values.items() if value},
-        moment(request.GET.get("from", "")),
-        moment(request.GET.get("to", "")),
-    )
-
-
-def table_in(request: HttpRequest) -> str:
-    table = request.GET.get("table", "")
-    return table if table in POLICIES else ""
 
 
 def as_table(table: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -84,13 +63,8 @@ class ArchivesPage(Page):
     permission_required = "retention.view_archive"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        get, table = self.request.GET.get, table_in(self.request)
-        state, start, end = get("state", ""), moment(get("from", "")), end_of(get("to", ""))
-        found = Archive.objects.all()
-        found = found.filter(table=table) if table else found
-        found = found.filter(state=state) if state in Archive.State.values else found
-        found = found.filter(last_at__gte=start) if start else found
-        found = found.filter(first_at__lt=end) if end else found
+        get, table, times = self.request.GET.get, table_in(self.request), Times.of(self.request)
+        found, state = archives_wanted(self.request, times), get("state", "")
         try:
             page = cursors.page(found, order=ORDER, cursor=get("after"), size=SIZE)
         except cursors.InvalidCursor:
@@ -101,8 +75,10 @@ class ArchivesPage(Page):
             first_url=self._with(after=None) if get("after") else "",
             tables=list(POLICIES),
             states=SHOWN_STATES,
-            chosen={"table": table, "state": state, "from": get("from", ""), "to": get("to", "")},
-            filtered=bool(table or state or start or end),
+            chosen={"table": table, "state": state, **times.texts},
+            refusal=times.refusal,
+            export_url=f"{reverse('archives_export')}?{self.request.GET.urlencode()}",
+            filtered=bool(table or state or any(times.texts.values())),
             timelines=[
                 (name, months) for name in ([table] if table else POLICIES) if (months := timeline(name))
             ],
@@ -125,8 +101,10 @@ class ArchivePage(Page):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         archive = get_object_or_404(Archive, pk=kwargs["pk"])
-        wanted = wanted_in(self.request, archive.table)
-        seen = looking.rows_of(archive, wanted) if archive.state in Archive.READABLE else None
+        times = Times.of(self.request)
+        wanted = wanted_in(self.request, archive.table, times)
+        viewable = archive.state in Archive.VIEWABLE
+        seen = looking.rows_of(archive, wanted) if viewable and not times.refusal else None
         until = timezone.now() + timedelta(days=HELD_DAYS)
         return super().get_context_data(
             archive=archive,
@@ -134,8 +112,10 @@ class ArchivePage(Page):
             seen=seen,
             found=as_table(archive.table, seen.rows) if seen else None,
             fields=[(name, self.request.GET.get(name, "")) for name in FIELDS[archive.table]],
-            chosen={"from": self.request.GET.get("from", ""), "to": self.request.GET.get("to", "")},
-            filtered=bool(wanted.values or wanted.start or wanted.end),
+            chosen=times.texts,
+            refusal=times.refusal,
+            viewable=viewable,
+            filtered=bool(times.refusal or wanted.values or wanted.start or wanted.end),
             can_restore=archive.state in (Archive.State.ARCHIVED, Archive.State.RESTORED),
             restoring=TaskRun.objects.of(RESTORE_TASK).filter(args__archive=str(archive.pk)).first(),
             until=until.strftime("%Y-%m-%d"),
@@ -152,8 +132,9 @@ class SearchPage(Page):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         table = table_in(self.request) or "system_metrics"
-        wanted = wanted_in(self.request, table)
-        archives = looking.objects_for(wanted)
+        times = Times.of(self.request)
+        wanted = wanted_in(self.request, table, times)
+        archives = [] if times.refusal else looking.objects_for(wanted)
         read = archives[:OBJECTS]
         seen = looking.search(read, wanted) if "read" in self.request.GET and read else None
         query = self.request.GET.copy()
@@ -162,9 +143,10 @@ class SearchPage(Page):
             table=table,
             tables=list(POLICIES),
             fields=[(name, self.request.GET.get(name, "")) for name in FIELDS[table]],
-            chosen={"from": self.request.GET.get("from", ""), "to": self.request.GET.get("to", "")},
+            chosen=times.texts,
+            refusal=times.refusal,
             archives=read,
-            more=len(archives) > OBJECTS,
+            older_url=self._older(read[-1]) if len(archives) > OBJECTS else "",
             limit=OBJECTS,
             lines=sum(each.rows for each in read),
             bytes=sum(each.bytes for each in read),
@@ -174,6 +156,26 @@ class SearchPage(Page):
             **kwargs,
         )
 
+    def _older(self, last: Archive) -> str:
+        """The same question about the objects before the oldest of these."""
+        query = self.request.GET.copy()
+        query.pop("read", None)
+        query["to"] = (last.first_at - timedelta(microseconds=1)).isoformat()
+        return f"?{query.urlencode()}"
+
+
+class ArchivesExport(LoginRequiredMixin, PermissionRequiredMixin, View):
+    """CSV of the manifests that the list shows, up to EXPORT_LIMIT."""
+
+    permission_required = "retention.view_archive"
+
+    def get(self, request: HttpRequest) -> HttpResponseBase:
+        times = Times.of(request)
+        if times.refusal:
+            return HttpResponse(times.refusal, status=422, content_type="text/plain; charset=utf-8")
+        rows = keyset_rows(archives_wanted(request, times), ORDER, EXPORTED, limit=EXPORT_LIMIT + 1)
+        return stream_csv("archives", EXPORTED, rows, limit=EXPORT_LIMIT)
+
 
 class Download(Page):
     """The object as it lies in the storage."""
@@ -181,7 +183,7 @@ class Download(Page):
     permission_required = "retention.view_archive"
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        archive = get_object_or_404(Archive.objects.with_object(), pk=kwargs["pk"])
+        archive = get_object_or_404(Archive, pk=kwargs["pk"], state__in=Archive.VIEWABLE)
         try:
             parts = looking.download(archive)
         except storage.StorageFailed as error:
@@ -189,7 +191,10 @@ class Download(Page):
             return redirect("archive", pk=archive.pk)
         response = StreamingHttpResponse(parts, content_type="application/gzip")
         response["Content-Disposition"] = f'attachment; filename="{archive.key.rpartition("/")[2]}"'
-        response["Content-Length"] = str(archive.bytes)
+        if (
+            archive.state != Archive.State.DAMAGED
+        ):  # which may be shorter, and a download that ends early is none
+            response["Content-Length"] = str(archive.bytes)
         response["Cache-Control"] = "no-store"
         return response
 
@@ -201,8 +206,11 @@ class RestoreArchive(Action):
 
     def post(self, request: HttpRequest, pk: str) -> HttpResponse:
         archive, now = get_object_or_404(Archive, pk=pk), timezone.now()
-        until = moment(request.POST.get("until", ""))
-        if until is None or not now < until <= now + LONGEST_HOLD:
+        try:
+            until = parse_moment(request.POST.get("until", ""))
+        except InvalidRange:
+            until = now
+        if not now < until <= now + LONGEST_HOLD:
             messages.error(
                 request, "Nothing was restored: choose until when the rows stay, within a year from now."
             )

@@ -16,6 +16,7 @@ from utxoiq_admin.retention.proof import Damaged, lines_of
 SHOWN = 200  # rows of one object
 FOUND = 500  # rows of a search
 OBJECTS = 31  # objects of a search: a month of days
+MAX_DIGITS = 1000
 SECONDS = 12.0  # of reading, below what the web server waits for a page
 
 # What a row can be looked for by: the table's columns, compared whole.
@@ -43,7 +44,7 @@ class Wanted:
         def match(line: bytes) -> dict[str, Any] | None:
             if not all(word in line for word in words):
                 return None
-            row: dict[str, Any] = json.loads(line)
+            row: dict[str, Any] = json.loads(line, parse_int=_integer)
             if any(str(row.get(name)) != value for name, value in self.values.items()):
                 return None
             if self.start or self.end:
@@ -53,6 +54,11 @@ class Wanted:
             return row
 
         return match
+
+
+def _integer(text: str) -> int | str:
+    """A number as jsonb may hold it: Python refuses to make an int of more than some thousand digits."""
+    return int(text) if len(text) < MAX_DIGITS else text
 
 
 @dataclass
@@ -94,7 +100,12 @@ def _look(archives: list[Archive], wanted: Wanted, limit: int) -> Seen:
             with storage.opened(archive.key) as packed:
                 for line in lines_of(packed):
                     seen.read += 1
-                    if (row := match(line)) is not None:
+                    try:
+                        row = match(line)
+                    except (ValueError, TypeError, AttributeError):
+                        seen.faults.append(f"{archive.key}: line {seen.read:,} is no row of {archive.table}")
+                        break
+                    if row is not None:
                         seen.rows.append(row)
                     if len(seen.rows) >= limit:
                         seen.cut = f"the first {limit:,} rows are shown"

@@ -172,6 +172,7 @@ class Archive(models.Model):
         DAMAGED = "damaged"  # verified once, and not found equal later
 
     READABLE = (State.VERIFIED, State.ARCHIVED, State.RESTORED)
+    VIEWABLE = (*READABLE, State.DAMAGED)  # of a damaged one what can still be read
 
     id = models.UUIDField(primary_key=True, default=uuid7, db_default=UUID7(), editable=False)
     table = models.CharField(max_length=50)
