@@ -169,3 +169,27 @@ def test_a_lock_on_the_lease_is_held_while_an_object_is_removed(monkeypatch):
     monkeypatch.setattr(storage, "remove", taken)
     run(tables=("system_metrics",), now=NOW + 1000 * DAY)
     assert seen == [0, 0] and Archive.objects.get().state == "removed"
+
+
+def test_lines_that_do_not_count_are_told_beside_the_object_or_nothing_is_deleted(monkeypatch):
+    fill(days=1, rows=8)
+    edited = InsightFeedback.objects.first()
+    before(
+        monkeypatch,
+        archiving,
+        "remove_rows",
+        lambda: InsightFeedback.objects.filter(pk=edited.pk).update(rating=5),
+    )
+    write = storage.write_small
+
+    def full(key, text):
+        if '"superseded": []' not in text:
+            raise storage.StorageFailed("503 Slow Down")
+        write(key, text)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(storage, "write_small", full)
+        assert run(tables=FEEDBACK).error == "insight_feedback: 503 Slow Down"
+    assert InsightFeedback.objects.count() == 8 and Archive.objects.get().state == "verified"
+    assert run(tables=FEEDBACK).state == "succeeded"
+    assert [each.state for each in Archive.objects.order_by("id")] == ["archived", "archived"]

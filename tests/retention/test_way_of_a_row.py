@@ -120,9 +120,12 @@ def between(monkeypatch, step, what):
     monkeypatch.setattr(archiving, step, first)
 
 
-def test_a_row_edited_meanwhile_stays_and_its_old_line_counts_as_superseded(monkeypatch):
+def test_a_row_edited_meanwhile_stays_and_its_old_line_counts_as_superseded(monkeypatch, archive_folder):
     fill(days=1)
     edited = InsightFeedback.objects.first()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT md5(row_to_json(t)::text) FROM insight_feedback t WHERE id = %s", [edited.pk])
+        old_line = cursor.fetchone()[0]
 
     def edit(_archive):
         InsightFeedback.objects.filter(pk=edited.pk).update(comment="better")
@@ -132,6 +135,8 @@ def test_a_row_edited_meanwhile_stays_and_its_old_line_counts_as_superseded(monk
     assert [each.comment for each in InsightFeedback.objects.all()] == ["better"]
     first = Archive.objects.get()
     assert (len(first.superseded), first.rows_deleted) == (1, first.rows - 1)
+    # The bucket alone tells it too.
+    assert json.loads((archive_folder / first.manifest_key).read_text())["superseded"] == [old_line]
     run(tables=("insight_feedback",))
     assert InsightFeedback.objects.count() == 0
     found = rows.in_archive("insight_feedback")

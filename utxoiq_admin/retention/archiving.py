@@ -1,6 +1,5 @@
 """The way of a row: spooled, uploaded, verified by reading back, deleted by proof. A slice of a day at a time."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -13,7 +12,7 @@ from psycopg import errors
 
 from metrics import partitions, sealing
 from utxoiq_admin.core.leases import HeldLease
-from utxoiq_admin.retention import storage
+from utxoiq_admin.retention import manifests, storage
 from utxoiq_admin.retention.models import Archive, Run, RunTable
 from utxoiq_admin.retention.policies import Policy
 from utxoiq_admin.retention.proof import Damaged, exhaust, read_back
@@ -170,7 +169,7 @@ def _failed(archive: Archive, why: str) -> None:
 def _remove(work: Work, archive: Archive) -> Removed:
     """The manifest beside the object, then its rows leave. Raises Damaged, StorageFailed, Contended."""
     work.at(f"{archive.table}: {archive.first_at:%Y-%m-%d}, deleting {archive.rows:,} rows")
-    storage.write_small(archive.manifest_key, manifest(archive))
+    manifests.write(archive)
 
     def count(removed: Removed) -> None:
         work.count(rows_deleted=removed.rows, rows_superseded=removed.superseded)
@@ -198,26 +197,6 @@ def _damaged(archive: Archive, error: Exception) -> Damaged:
     told = f"{why} It was verified before; none of its rows was deleted now, and those that stand are archived anew."
     Archive.objects.filter(pk=archive.pk).update(state=Archive.State.DAMAGED, hold_until=None, error=told)
     return Damaged(told)
-
-
-def manifest(archive: Archive) -> str:
-    """What the object is, for somebody who has the bucket and not this database."""
-    return json.dumps(
-        {
-            "table": archive.table,
-            "object": archive.key,
-            "format": "gzip; JSON Lines: one row a line, with all columns, as row_to_json writes it; times in UTC",
-            "first": archive.first_at.isoformat(),
-            "last": archive.last_at.isoformat(),
-            "rows": archive.rows,
-            "bytes": archive.bytes,
-            "checksum": archive.checksum,
-            "checksum_is": "the sum of the md5 of each line without its newline, modulo 2^128, in hexadecimal",
-            "sha256": archive.sha256,
-            "run": str(archive.run_id),
-        },
-        indent=1,
-    )
 
 
 def drop_partitions(work: Work) -> list[str]:

@@ -21,7 +21,7 @@ from psycopg import sql
 from metrics import sealing
 from metrics.models import SealedDay
 from utxoiq_admin.core.leases import HeldLease
-from utxoiq_admin.retention import storage
+from utxoiq_admin.retention import manifests, storage
 from utxoiq_admin.retention.models import Archive
 from utxoiq_admin.retention.policies import Policy, midnight
 from utxoiq_admin.retention.proof import exhaust, proof_file, read_back
@@ -79,6 +79,8 @@ def remove_rows(archive: Archive, policy: Policy, lease: HeldLease, *, count: An
         current.superseded = sorted({*current.superseded, *superseded})
         current.hold_until = None
         current.save()
+        if superseded:  # before the commit: the rows were edited, whatever becomes of this transaction
+            manifests.write(current)
         Archive.objects.filter(pk=archive.pk).update(deleted_at=Now())
         done = Removed(removed, len(superseded))
         count(done)
