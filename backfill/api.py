@@ -108,7 +108,7 @@ def progress(request: CallerRequest, job_id: UUID, body: ProgressIn) -> dict[str
         "id": job.pk,
         "status": job.status,
         "current_block": job.current_block,
-        "progress_percentage": job.progress_percentage,
+        "progress_percentage": job.share,
         "applied": answer.applied,
         "command": answer.command,
     }

@@ -35,7 +35,7 @@ def _trouble(each: Standing) -> Check | None:
     state, since = each.verdict.state, each.verdict.since
     length = span((each.now - since).total_seconds()) if since else ""
     if state == State.SILENT:
-        text = f"job {each.job}: nothing heard for {length}, at {each.job.share:.0f} %"
+        text = f"job {each.job}: nothing heard for {length}, at {int(each.job.share)} %"
         return Check("job silent", Level.BROKEN, text, since, _url(each.job), "job")
     if state == State.STALLED:
         text = f"job {each.job}: no progress for {length}, worker still calling"

@@ -127,10 +127,10 @@ class BackfillJob(models.Model):
 
     @property
     def share(self) -> float:
-        """The same in percent, cut to a tenth and 100 only when completed; from the blocks, whoever wrote the row."""
+        """The same in percent, cut to a hundredth, 100 only when completed; from the blocks, whoever wrote the row."""
         if self.status == self.Status.COMPLETED:
             return 100.0
-        return min(99.9, self.passed * 1000 // self.blocks / 10)
+        return min(99.99, self.passed * 10_000 // self.blocks / 100)
 
     def duration(self, now: datetime) -> timedelta:
         """From start to completion, or to `now` while it has none."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from ninja import Schema
-from pydantic import AfterValidator, Field, Strict, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, Strict, model_validator
 
 from backfill.reports import Claim
 from backfill.services import MAX_BLOCK
@@ -73,12 +73,16 @@ class JobOut(Schema):
     end_block: int
     current_block: int
     status: str
-    progress_percentage: float | None
+    progress_percentage: float = Field(
+        validation_alias="share", description="Of the blocks behind it; 100 only when it is completed."
+    )
     estimated_completion: datetime | None
     error_message: str | None
     started_at: datetime
     completed_at: datetime | None
     created_by: str | None
+
+    model_config = ConfigDict(populate_by_name=True)
 
 
 class ClaimOut(JobOut):
@@ -93,7 +97,7 @@ class ProgressOut(Schema):
     id: UUID
     status: str
     current_block: int
-    progress_percentage: float | None
+    progress_percentage: float
     applied: bool
     command: Literal["continue", "pause", "stop"]
 

@@ -203,3 +203,12 @@ def test_a_report_over_http_costs_three_statements(service, django_assert_num_qu
     service.progress(job, 1)
     with django_assert_num_queries(2):
         service.progress(job, 2)
+
+
+def test_nothing_says_a_hundred_percent_of_a_job_that_is_not_completed(service):
+    job = service.start(start_block=0, end_block=99_999).json()
+    answer = service.progress(job, 99_999).json()
+    assert (answer["status"], answer["progress_percentage"]) == ("running", 99.99)
+    sql("UPDATE backfill_jobs SET current_block = 100000, progress_percentage = 100 WHERE id = %s", job["id"])
+    assert service.get(job["id"]).json()["progress_percentage"] == 99.99
+    assert service.get("status").json()["jobs"][0]["progress_percentage"] == 99.99
