@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from django.db import connection, transaction
+from django.db import InternalError, connection, transaction
 
 from tests.core.conftest import until
+from utxoiq_admin.core import leases
 from utxoiq_admin.core.leases import HeldLease, LeaseHeld, LeaseLost, acquire, hold
 from utxoiq_admin.core.models import Lease, TaskRun
 
@@ -133,3 +134,19 @@ def test_of_many_who_try_at_once_exactly_one_gets_it() -> None:
     for thread in threads:
         thread.join()
     assert sorted(outcomes) == ["held"] * 5 + ["retention"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_holder_that_freezes_in_a_checked_transaction_is_ended_and_commits_nothing(
+    other: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "IDLE", "200ms")
+    lease = acquire("retention", ttl=HOUR)
+    run_out()
+    with pytest.raises(InternalError, match="idle-in-transaction"), transaction.atomic():
+        lease.check()
+        # The taker waits for the frozen one's transaction, which the server ends.
+        other.execute("DELETE FROM core_leases")
+        TaskRun.objects.create(name="too late")
+    connection.close()
+    assert TaskRun.objects.count() == 0

@@ -24,13 +24,13 @@ from django.test.utils import override_settings
 
 from tests.metrics.rollup_writers import other_connection
 from tests.servers import postgres
+from utxoiq_admin.core import leases
 from utxoiq_admin.retention import archiving, proof, removal, restoring, runs, services, spool, storage
 from utxoiq_admin.retention.models import Archive, Run
 
 LINES_AN_EVENT = 4
 SLICE_ROWS = 9
 HANGS = 30.0
-BOUNDS = "SET LOCAL lock_timeout = '2s'; SET LOCAL idle_in_transaction_session_timeout = '300ms'"
 EDITS, PAUSE = 25, 0.02  # at most so many in one run, seconds between two
 STRUCK = mmap.mmap(-1, 1)  # shared with the children
 
@@ -157,7 +157,7 @@ def _instrument() -> Events:
     spool.SLICE_ROWS = SLICE_ROWS
     runs.PULSE, runs.FINISH_WAITS = 0.05, (0.1, 0.0)
     archiving.ATTEMPTS = 2
-    removal.BOUNDS = restoring.BOUNDS = BOUNDS
+    leases.IDLE = "300ms"
     spool._lines = events.on_lines(spool._lines)
     for module in (archiving, removal, restoring):
         module.read_back = events.on_lines(proof.read_back)

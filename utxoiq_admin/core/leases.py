@@ -18,6 +18,7 @@ from utxoiq_admin.core.heartbeats import whereabouts
 from utxoiq_admin.core.models import Lease
 
 logger = logging.getLogger(__name__)
+IDLE = "60s"  # how long a transaction that checked the lease may stand still before the server ends it
 
 # clock_timestamp(): now() would be the start of a transaction that may have waited for the other holder's row.
 ACQUIRE = """
@@ -60,12 +61,16 @@ class HeldLease:
                 raise self._lost()
 
     def check(self) -> None:
-        """Inside a transaction: nobody else gets the lease before it ends; raises LeaseLost if somebody has it."""
+        """Inside a transaction: nobody else gets the lease before it ends; raises LeaseLost if somebody has it.
+
+        Whoever takes over waits for the transaction's end, so a holder that was frozen inside is ended by the server.
+        """
         if not connection.in_atomic_block:
             raise transaction.TransactionManagementError(
                 f"check() of the lease {self.name!r} protects a transaction: call it inside atomic()."
             )
         with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE}'")
             # Shared, so that several connections of one holder may check at once; a taker's UPDATE waits.
             cursor.execute(
                 "SELECT 1 FROM core_leases WHERE name = %s AND token = %s FOR SHARE", [self.name, self.token]

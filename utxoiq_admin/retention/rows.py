@@ -20,9 +20,8 @@ AS_LINES = sql.SQL(r"(FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02')")
 # What decides how a row is written as JSON; a role or a database may have other defaults.
 PINS = """SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'postgres';
 SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'"""
-# Nobody waits long for this, nor this for others; a process that was frozen in the middle is ended by the server, since
-# whoever takes the run over waits for the end of its transaction.
-BOUNDS = "SET LOCAL lock_timeout = '2s'; SET LOCAL idle_in_transaction_session_timeout = '60s'"
+# Nobody waits long for this, nor this for others.
+BOUNDS = "SET LOCAL lock_timeout = '2s'"
 
 
 @dataclass(frozen=True)
