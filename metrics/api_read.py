@@ -4,9 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import Query, Router, Schema
+from psycopg import errors
 from pydantic import AfterValidator, Field
 
 from metrics.models import SystemMetric
@@ -19,6 +21,7 @@ from utxoiq_admin.core.schemas import UNSTORABLE, Text, is_storable
 READ: dict[str, Any] = {"auth": ServiceAuth("metrics:read")}
 PAGE, MAX_PAGE = 100, 1_000
 DEFAULT_RANGE = timedelta(hours=24)
+LONGEST_ROWS = timedelta(days=100)
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -110,13 +113,20 @@ class AggregateOut(Schema):
     source: Literal["raw rows", "hourly", "daily"]
     data_to: float | None
     unfinished: bool
+    unfinished_from: int | None
     times: list[int]
     series: list[SeriesOut]
 
 
 def rows(request: HttpRequest, query: Query[RowsIn]) -> dict[str, Any]:
-    """Up to `limit` rows with start_time <= timestamp < end_time; `next` is the cursor of the rows before them."""
+    """Up to `limit` rows with start_time <= timestamp < end_time; `next` is the cursor of the rows before them.
+
+    A range may have 100 days: rows are kept for 90, unless they were restored.
+    """
     start, end = query.bounds(timezone.now())
+    if end - start > LONGEST_ROWS:
+        why = f"A range of rows may have at most {LONGEST_ROWS.days} days; ask for one after the other."
+        raise ApiError(422, Fault("query.start_time", "limit", why))
     try:
         page = SystemMetric.objects.page_of(
             services=query.service_name,
@@ -128,6 +138,11 @@ def rows(request: HttpRequest, query: Query[RowsIn]) -> dict[str, Any]:
         )
     except InvalidCursor as error:
         raise ApiError(422, Fault("query.cursor", "cursor", str(error))) from None
+    except OperationalError as error:
+        if isinstance(error.__cause__, errors.QueryCanceled):
+            why = "This takes too long. Choose a shorter range, or name fewer services and types."
+            raise ApiError(422, Fault("query.start_time", "limit", why)) from None
+        raise
     return {"rows": page.rows, "next": page.next}
 
 
@@ -136,7 +151,8 @@ def aggregated(request: HttpRequest, query: Query[AggregateIn]) -> HttpResponse:
 
     Buckets are whole: `start` and `end` are the range widened to them. `times` are their starts in Unix seconds,
     shared by all series; units are never mixed. `source` says what was read: raw rows, hourly or daily rollups.
-    `unfinished`: the last bucket still fills. `data_to`: the newest row seen. 422 names the limit that was passed.
+    `unfinished`: the last bucket still fills, and so do all from `unfinished_from` on. `data_to`: the newest row
+    seen before the end, to the hour where the end lies within a packed day. 422 names the limit that was passed.
     """
     now = timezone.now()
     start, end = query.bounds(now)

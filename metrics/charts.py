@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from metrics.reading import SHARES, Answer, Request, Series, read
-from metrics.rollup_aggregate import Limit, Wish, in_time, plan, time_to_live
+from metrics.rollup_aggregate import Limit, Wish, in_time, plan, refuse_more_than_asked, time_to_live
 from metrics.rollup_split import read_split
 from metrics.sketch import merge, percentiles
 from utxoiq_admin.core.cache import cached
@@ -117,6 +117,7 @@ def _read(request: Request, split_by: str) -> tuple[Answer, list[dict[str, Any]]
     if split_by:
         return read_split(request, split_by)
     answer = read(request)
+    refuse_more_than_asked(answer)
     return answer, [{}] * len(answer.series)
 
 

@@ -11,6 +11,7 @@ from metrics.service_models import Retirement, ServiceInstance
 from metrics.view_models import SavedView
 from utxoiq_admin.core.cursors import Page, page
 from utxoiq_admin.core.defaults import UUID7, DatabaseNow, uuid7
+from utxoiq_admin.core.json_numbers import AnyNumber
 
 __all__ = [
     "LateRow",
@@ -64,7 +65,7 @@ class SystemMetric(models.Model):
     metric_value = models.FloatField()
     unit = models.CharField(max_length=20)
     timestamp = models.DateTimeField(db_default=DatabaseNow())
-    metric_metadata = models.JSONField(null=True, blank=True)
+    metric_metadata = models.JSONField(null=True, blank=True, decoder=AnyNumber)
 
     objects = SystemMetricQuerySet.as_manager()
 

@@ -180,7 +180,11 @@ def read(request: Request) -> Answer:
         series = found.get(key) or found.setdefault(key, Series.empty(key, places))
         place = (at - request.start) // request.base
         if kind == "packed":
-            series.lay(place, (unpacked(rest[7], "q"), *(unpacked(each, "d") for each in rest[8:11])))
+            hours = unpacked(rest[7], "q")
+            series.lay(place, (hours, *(unpacked(each, "d") for each in rest[8:11])))
+            rest[4] = _last_before(request.end, at, hours, rest[4])
+            if rest[4] is None:
+                continue
         elif kind == "pending":
             if request.source == Source.HOURLY:
                 series.clear(place)
@@ -201,6 +205,14 @@ def read(request: Request) -> Answer:
         each.last = min(each.last or end, end)  # a day's last row may lie beyond the range
     series_list = [each.widened(width) for each in kept] if width > 1 else kept
     return Answer(request, series_list, min(data_to, end) if data_to else None)
+
+
+def _last_before(end: int, day: int, hours: list[int | None], last: datetime) -> datetime | None:
+    """The time of a packed day's newest row before `end`: where the newest lies beyond it, the end of its hour."""
+    if last.timestamp() < end:
+        return last
+    starts = [day + HOUR * n for n, rows in enumerate(hours) if rows and day + HOUR * n < end]
+    return datetime.fromtimestamp(min(starts[-1] + HOUR, end), UTC) if starts else None
 
 
 def _fetch(request: Request) -> list[tuple[Any, ...]]:

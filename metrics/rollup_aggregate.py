@@ -154,9 +154,21 @@ def _refuse_too_much(request: Request, series: int) -> None:
         raise Limit("query.percentiles", why)
 
 
+def refuse_more_than_asked(answer: Answer) -> None:
+    """A service's type may come in several units, which nobody knows before. Raises Limit."""
+    points = len(answer.series) * len(answer.request.times)
+    if points > MAX_NUMBERS:
+        why = (
+            f"There are {len(answer.series):,} series, units told apart, of {len(answer.request.times):,} points each; "
+            f"all together may have at most {MAX_NUMBERS:,}. Choose fewer services or a longer interval."
+        )
+        raise Limit("query.service_name", why)
+
+
 def _columns(request: Request, split_by: str, now: datetime) -> dict[str, Any]:
     """One time axis (bucket starts in Unix seconds), and of each series a column for each figure."""
     answer, extra = (read(request), []) if not split_by else read_split(request, split_by)
+    refuse_more_than_asked(answer)
     return {
         "start": request.start,
         "end": request.end,
@@ -164,11 +176,18 @@ def _columns(request: Request, split_by: str, now: datetime) -> dict[str, Any]:
         "source": request.source.value,
         "data_to": answer.data_to.timestamp() if answer.data_to else None,
         "unfinished": request.end > now.timestamp(),
+        "unfinished_from": _unfinished_from(request, now),
         "times": request.times,
         "series": [
             _column(one, more) for one, more in zip(answer.series, extra or _nothing(answer), strict=True)
         ],
     }
+
+
+def _unfinished_from(request: Request, now: datetime) -> int | None:
+    """The start of the first bucket whose time is not over; None when all are."""
+    current = int(now.timestamp()) // request.step * request.step
+    return max(current, request.start) if request.end > now.timestamp() else None
 
 
 def _nothing(answer: Answer) -> Sequence[dict[str, Any]]:

@@ -13,10 +13,12 @@ def total(column: str) -> str:
     return f"metric_total({USUAL.format(column)}, {SCALED.format(column)})"
 
 
-# Places to read raw rows from: each (service_name, hour) once, with the kinds wanted there. Kinds as one text: what
-# two odd names could mix up would be computed too, and rightly so.
-PLACES = """SELECT service_name, hour, array_agg(DISTINCT metric_type || E'\\n' || unit) AS kinds
-  FROM {0} GROUP BY service_name, hour"""
+# Type and unit as one text that no other pair has, whatever stands in the two: up to the 51st character is the type,
+# whose column holds 50, and its end is the last point there.
+KIND = "rpad({0}metric_type || '.', 51, E'\\n') || {0}unit"
+# Places to read raw rows from: each (service_name, hour) once, with the kinds wanted there.
+PLACES = f"""SELECT service_name, hour, array_agg(DISTINCT {KIND.format("")}) AS kinds
+  FROM {{0}} GROUP BY service_name, hour"""  # noqa: S608
 
 
 def raw_rows(places: str) -> str:
@@ -28,7 +30,7 @@ def raw_rows(places: str) -> str:
     SELECT r.service_name, p.hour, r.metric_type, r.unit, r.metric_value, r."timestamp" FROM system_metrics r
     WHERE r.service_name = p.service_name AND r."timestamp" >= p.hour
       AND r."timestamp" < p.hour + interval '1 hour'
-      AND r.metric_type || E'\\n' || r.unit = ANY(p.kinds) OFFSET 0) m"""  # noqa: S608
+      AND {KIND.format("r.")} = ANY(p.kinds) OFFSET 0) m"""  # noqa: S608
 
 
 def figures(rows: str, *, first: bool = False) -> str:

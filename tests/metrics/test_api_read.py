@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from metrics import rollups, sealing
@@ -119,8 +120,60 @@ def test_several_series_share_one_axis_and_units_are_never_mixed(get):
 
 
 def test_the_bucket_that_still_fills_is_said_to(get):
-    assert get(**ONE).json()["unfinished"] is True
-    assert get(**ONE, start_time=at(-5), end_time=at(0)).json()["unfinished"] is False
+    body = get(
+        **ONE,
+        start_time=timezone.now() - timedelta(minutes=3),
+        end_time=timezone.now() + timedelta(minutes=5),
+    ).json()
+    now = timezone.now().timestamp()
+    assert body["unfinished"] is True
+    assert now - 65 < body["unfinished_from"] <= now and body["unfinished_from"] in body["times"]
+    over = get(**ONE, start_time=at(-5), end_time=at(0)).json()
+    assert (over["unfinished"], over["unfinished_from"]) == (False, None)
+
+
+def test_data_is_told_up_to_the_end_that_was_asked_not_of_the_whole_day(get):
+    midnight = NOON.replace(hour=0)
+    write([(-11.5 * 60, 1.0), (180, 2.0)])  # at 00:30 and 15:00
+    rollups.refresh()
+    # The whole day's newest row is of 15:00; before 12:00 rows were seen in the first hour alone.
+    body = get(**ONE, start_time=midnight - timedelta(days=20), end_time=NOON, interval="hour").json()
+    assert body["source"] == "hourly" and body["data_to"] == (midnight + timedelta(hours=1)).timestamp()
+    whole = get(**ONE, start_time=midnight, end_time=midnight + timedelta(days=1), interval="hour").json()
+    assert whole["data_to"] == at(180).timestamp()
+
+
+def test_the_last_limit_counts_units_which_nobody_knows_before(get, monkeypatch):
+    monkeypatch.setattr("metrics.rollup_aggregate.MAX_NUMBERS", 150)
+    write([(0, 1.0)])
+    write([(0, 1.0)], unit="ms")
+    assert get(**ONE, start_time=at(0), end_time=at(60)).status_code == 200
+    ((where, _), *_) = why(get(**ONE, start_time=at(0), end_time=at(100)))
+    assert where == "query.service_name"
+
+
+def test_a_range_of_rows_has_its_limit_too_and_a_slow_one_says_so(get, monkeypatch):
+    ((where, limit), *_) = why(get(ROWS, start_time=NOON - timedelta(days=101), end_time=NOON))
+    assert (where, "at most 100 days" in limit) == ("query.start_time", True)
+
+    def slow(*_args, **_kwargs):
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = 20; SELECT pg_sleep(1)")
+
+    monkeypatch.setattr(SystemMetric.objects.all().__class__, "page_of", slow)
+    ((where, limit), *_) = why(get(ROWS, start_time=NOON - timedelta(days=1), end_time=NOON))
+    assert (where, "takes too long" in limit) == ("query.start_time", True)
+
+
+def test_numbers_longer_than_pythons_are_read_as_text(get):
+    write([(0, 1.0)])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE system_metrics SET metric_metadata = jsonb_build_object('whole', repeat('9', 5000)::numeric,"
+            " 'huge', (repeat('9', 400) || '.5')::numeric, 'usual', 1.5)"
+        )
+    (one,) = get(ROWS, start_time=at(0), end_time=at(1)).json()["rows"]
+    assert one["metric_metadata"] == {"whole": "9" * 5000, "huge": "9" * 400 + ".5", "usual": 1.5}
 
 
 def test_splitting_tells_the_highest_twenty(get):

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from metrics import rollup_verify, rollups
 from metrics.models import RollupDay, RollupHour, SystemMetric
-from metrics.reading import Source
+from metrics.reading import HOUR, Request, Source, read
 from tests.metrics.rollup_writers import (
     END,
     PARTITION,
@@ -76,6 +76,39 @@ def test_changed_renamed_moved_and_deleted_rows_are_followed(other):
     assert buckets(answer()) == {}
     rollups.refresh()
     assert (RollupHour.objects.count(), RollupDay.objects.count()) == (0, 0)
+
+
+def test_names_whose_letters_run_together_stay_two_series(other):
+    """What waits is computed from raw rows, what does not comes from the rollup; neither counts in the other."""
+    names = [
+        ("a", "b\nc"),
+        ("a\nb", "c"),
+        ("a.", "c"),
+        ("a", ".c"),
+        ("a\n", "c"),
+        ("a" * 50, "b"),
+        ("a" * 49, "ab"),
+    ]
+    insert(other, [row(kind=kind, unit=unit) for kind, unit in names])
+    other.commit()
+    rollups.refresh()
+    for kind, unit in names:
+        insert(other, [row(kind=kind, unit=unit, at=hours(0.5))])
+        other.commit()
+        found = read(
+            Request(
+                ("a",),
+                tuple({kind for kind, _ in names}),
+                int(START.timestamp()),
+                int(END.timestamp()),
+                HOUR,
+                Source.HOURLY,
+            )
+        )
+        counted = {(one.metric_type, one.unit): sum(n or 0 for n in one.rows) for one in found.series}
+        assert counted == {key: 1 + (key == (kind, unit)) for key in names}
+        SystemMetric.objects.filter(timestamp=hours(0.5)).delete()
+        rollups.refresh()
 
 
 def test_a_statement_leaves_one_mark_a_bucket(other):

@@ -187,7 +187,10 @@ def _unstorable(request: HttpRequest, error: Exception) -> HttpResponse:
 
 def _own_fault(request: HttpRequest, error: Exception) -> HttpResponse:
     got_request_exception.send(sender=None, request=request)
-    why = "A fault of the server, which was logged. Whether anything was stored is unknown; a repeat is safe."
+    why = (
+        "A fault of the server, which was logged. Whether anything was stored is unknown: repeat it only where a "
+        "repeat is safe, as for rows that carry their id."
+    )
     response = errors_response(500, [Fault("server", "fault", why)])
     log_response(
         "Internal Server Error: %s", request.path, response=response, request=request, exception=error

@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Any
 
+from utxoiq_admin.core.json_numbers import AnyNumber
 from utxoiq_admin.retention import storage
 from utxoiq_admin.retention.models import Archive
 from utxoiq_admin.retention.policies import POLICIES
@@ -16,7 +17,6 @@ from utxoiq_admin.retention.proof import Damaged, lines_of
 SHOWN = 200  # rows of one object
 FOUND = 500  # rows of a search
 OBJECTS = 31  # objects of a search: a month of days
-MAX_DIGITS = 1000
 SECONDS = 12.0  # of reading, below what the web server waits for a page
 
 # What a row can be looked for by: the table's columns, compared whole.
@@ -44,7 +44,7 @@ class Wanted:
         def match(line: bytes) -> dict[str, Any] | None:
             if not all(word in line for word in words):
                 return None
-            row: dict[str, Any] = json.loads(line, parse_int=_integer)
+            row: dict[str, Any] = json.loads(line, cls=AnyNumber)
             if any(str(row.get(name)) != value for name, value in self.values.items()):
                 return None
             if self.start or self.end:
@@ -54,11 +54,6 @@ class Wanted:
             return row
 
         return match
-
-
-def _integer(text: str) -> int | str:
-    """A number as jsonb may hold it: Python refuses to make an int of more than some thousand digits."""
-    return int(text) if len(text) < MAX_DIGITS else text
 
 
 @dataclass
