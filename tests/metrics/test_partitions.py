@@ -85,7 +85,12 @@ def test_a_new_partition_has_the_parents_indexes_checks_and_triggers(last):
             [last],
         )
         assert cursor.fetchone() == (
-            ["system_metrics_deleted", "system_metrics_inserted", "system_metrics_updated"],
+            [
+                "system_metrics_deleted",
+                "system_metrics_inserted",
+                "system_metrics_truncated",
+                "system_metrics_updated",
+            ],
         )
 
 

@@ -1,7 +1,7 @@
 """Rollups answer what SQL over the raw rows answers, at any moment, whoever wrote."""
 
 import threading
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from io import StringIO
 
 import pytest
@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections, transaction
 from django.utils import timezone
 
-from metrics import rollup_verify, rollups
+from metrics import partitions, rollup_verify, rollups, sealing
 from metrics.models import RollupDay, RollupHour, SystemMetric
 from metrics.reading import HOUR, Request, Source, read
 from tests.metrics.rollup_writers import (
@@ -191,12 +191,53 @@ def test_a_narrow_range_reads_no_hour_outside(other):
     assert found.data_to <= hours(29)
 
 
-def test_truncation_is_found_and_mended():
+@pytest.mark.parametrize("table", ["system_metrics", PARTITION])
+def test_truncation_is_read_at_once_and_told(other, table):
+    insert(other, [row(at=hours(n)) for n in range(3)] + [row(at=START - timedelta(days=40))])
+    other.commit()
+    rollups.refresh()
+    other.execute("LISTEN utxoiq_changed")
+    other.commit()
+    connection.cursor().execute(f"TRUNCATE {table}")
+    assert_exact()
+    assert [each.payload for each in other.notifies(timeout=1, stop_after=1)] == ["service:*"]
+    rollups.refresh()
+    assert_exact()
+    assert rollup_verify.verify_day(START.date()) == []
+    assert RollupHour.objects.filter(hour__lt=START).count() == (table == PARTITION)
+
+
+def test_truncation_leaves_sealed_days_alone(other):
+    insert(other, [row(at=hours(1)), row(at=hours(25))])
+    other.commit()
+    sealing.seal(start=START, end=START + timedelta(days=1))
+    rollups.refresh()
+    connection.cursor().execute(f"TRUNCATE {PARTITION}")
+    rollups.refresh()
+    assert list(RollupHour.objects.values_list("hour", flat=True)) == [hours(1)]
+
+
+def test_a_partition_made_later_marks_its_truncation_too():
+    partitions.ensure_months([date(2031, 5, 1)])
+    at = datetime(2031, 5, 2, 3, tzinfo=UTC)
+    insert(connection.cursor().connection, [row(at=at)])
+    rollups.refresh()
+    assert RollupHour.objects.count() == 1
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE system_metrics_2031_05")
+        rollups.refresh()
+        cursor.execute("DROP TABLE system_metrics_2031_05")
+    assert RollupHour.objects.count() == 0
+
+
+def test_a_drop_is_found_and_mended(other):
     insert(connection.cursor().connection, [row(at=hours(n)) for n in range(3)])
     rollups.refresh()
     SystemMetric.objects.filter(timestamp=hours(0)).delete()
     rollups.refresh()
-    connection.cursor().execute(f"TRUNCATE {PARTITION}")
+    with connection.cursor() as cursor:  # no trigger of a writer's fires
+        cursor.execute(f"ALTER TABLE {PARTITION} DISABLE TRIGGER USER; DELETE FROM {PARTITION}")
+        cursor.execute(f"ALTER TABLE {PARTITION} ENABLE TRIGGER USER")
     found = rollup_verify.verify(now=NOW)
     assert [(d.hour, d.raw_rows, d.rollup_rows) for d in found.differences] == [
         (hours(1), None, 1),
@@ -214,6 +255,11 @@ def test_truncation_is_found_and_mended():
         "UPDATE metric_rollup_hours SET total = total * 1.001",
         "UPDATE metric_rollup_hours SET bin_rows[1] = 7",
         "UPDATE metric_rollup_days SET hour_lowest[4] = 0",
+        "UPDATE metric_rollup_days SET highest = highest + 1",
+        "UPDATE metric_rollup_days SET rows = rows + 1",
+        "UPDATE metric_rollup_days SET total = total * 1.001",
+        "UPDATE metric_rollup_days SET bins[1] = bins[1] + 1",
+        "UPDATE metric_rollup_days SET last_at = last_at - interval '1 s'",
         "DELETE FROM metric_rollup_hours",
         "DELETE FROM metric_rollup_days",
     ],
