@@ -55,7 +55,8 @@ different AS (
   WHERE (packed.rows, packed.total, packed.lowest, packed.highest) IS DISTINCT FROM
         (kept.rows, kept.total, kept.lowest, kept.highest)
   UNION
-  SELECT service_name, metric_type, unit, whole.hour FROM whole JOIN sketches USING (service_name, metric_type, unit, day)
+  SELECT service_name, metric_type, unit, whole.hour
+  FROM whole JOIN sketches USING (service_name, metric_type, unit, day)
   LEFT JOIN metric_rollup_days d USING (service_name, metric_type, unit, day)
   WHERE (whole.rows, whole.lowest, whole.highest, whole.last_at, sketches.bins, sketches.bin_rows) IS DISTINCT FROM
         (d.rows, d.lowest, d.highest, d.last_at, d.bins, d.bin_rows)
