@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -56,10 +57,10 @@ class BackfillJobAdmin(LargeTableAdmin):
     fieldsets = [
         (None, {"fields": [("job_type", "state"), ("blocks_range", "at_block"), ("progress", "took")]}),
         ("Times (UTC)", {"fields": [("started", "completed"), ("estimate",)]}),
-        ("About", {"fields": ["error", "created_by", "id"]}),
+        ("About", {"fields": ["error", ("created_by", "page"), "id"]}),
     ]
     readonly_fields = [
-        "state", "blocks_range", "at_block", "progress", "took", "started", "completed", "estimate", "error",
+        "state", "blocks_range", "at_block", "progress", "took", "started", "completed", "estimate", "error", "page",
     ]  # fmt: skip
 
     def get_search_results(
@@ -107,6 +108,12 @@ class BackfillJobAdmin(LargeTableAdmin):
     @display(description="estimated completion")
     def estimate(self, job: BackfillJob) -> SafeString | str:
         return show.moment(job.estimated_completion)
+
+    @display(description="page")
+    def page(self, job: BackfillJob) -> SafeString:
+        return format_html(
+            '<a class="link" href="{}">rate, events and buttons</a>', reverse("job", args=[job.pk])
+        )
 
     @display(description="error")
     def error(self, job: BackfillJob) -> SafeString | str:

@@ -24,7 +24,7 @@ FLAG_TONES = {"inaccurate": "bad", "misleading": "warn", "spam": "plain", "other
 class RatingFilter(ChoiceFilter):
     title = "rating"
     parameter_name = field = "rating"
-    values = [(str(n), "★" * n) for n in range(5, 0, -1)]
+    values = [(str(n), f"{n} ★") for n in range(5, 0, -1)]
 
 
 class FlagFilter(ListFilter):

@@ -234,7 +234,7 @@ def test_the_documentation_loads_nothing_from_other_hosts(plain_static):
     options = json.loads(page.split('type="application/json">')[1].split("</script>")[0])
     assert (options["validatorUrl"], options["url"]) == (None, "/api/v1/openapi.json")
     paths = [part.split('"')[0] for part in page.split("/static/")[1:]]
-    assert len(paths) == 4 and all(finders.find(path) for path in paths)
+    assert len(paths) == 5 and all(finders.find(path) for path in paths)
 
 
 def test_the_description_lists_every_operation():
