@@ -7,7 +7,7 @@ from uuid import uuid4
 import psycopg
 from django.db import connection
 
-from metrics.reading import DAY, HOUR, Answer, Request, Source, read
+from metrics.reading import DAY, HOUR, SHARES, Answer, Request, Source, read
 
 START = datetime(2026, 11, 17, tzinfo=UTC)
 DAYS = 4
@@ -98,6 +98,30 @@ def assert_same(found: Answer, wanted: dict[tuple, list[float]]) -> None:
         )
 
 
+PERCENTILES = """
+SELECT service_name, metric_type, unit, (floor(extract(epoch FROM "timestamp") / %(width)s) * %(width)s)::bigint,
+       percentile_disc(%(shares)s::float8[]) WITHIN GROUP (ORDER BY metric_value)
+FROM system_metrics WHERE "timestamp" >= %(start)s AND "timestamp" < %(end)s GROUP BY 1, 2, 3, 4
+"""
+
+
+def assert_percentiles(found: Answer, width: int) -> None:
+    """Those of every bucket are within 2 % of SQL's own."""
+    with connection.cursor() as cursor:
+        cursor.execute(PERCENTILES, {"width": width, "start": START, "end": END, "shares": list(SHARES)})
+        wanted = {(*key, at): values for *key, at, values in cursor.fetchall()}
+    have = {
+        (one.service_name, one.metric_type, one.unit, at): values
+        for one in found.series
+        for at, *values in zip(found.request.times, *one.percentiles(), strict=True)
+        if values[0] is not None
+    }
+    assert have.keys() == wanted.keys()
+    for key, values in wanted.items():
+        for value, near in zip(values, have[key], strict=True):
+            assert abs(near - value) <= 0.02 * abs(value), (key, value, near)
+
+
 def assert_exact() -> None:
     """Every source and width says what SQL says over the raw rows, now."""
     for source, step in (
@@ -108,4 +132,6 @@ def assert_exact() -> None:
     ):
         assert_same(answer(source, step), raw(step))
     for source, step in ((Source.HOURLY, HOUR), (Source.DAILY, 2 * DAY), (Source.RAW, 1200)):
-        assert_same(answer(source, step, sketches=True), raw(step))
+        found = answer(source, step, sketches=True)
+        assert_same(found, raw(step))
+        assert_percentiles(found, step)

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+import time_machine
 from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from metrics import rollup_verify, rollups, sealing
 from metrics.models import LateRow, RollupDay, RollupHour, RollupMark, SealedDay, SystemMetric
 from metrics.partitions import ensure_months
 from metrics.reading import DAY, HOUR, Source
+from tests.accounts.access import token
 from tests.metrics.rollup_writers import (
     DAYS,
     END,
@@ -38,6 +40,7 @@ from tests.metrics.rollup_writers import (
     raw,
     row,
 )
+from tests.metrics.writing import send
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.stress]
 STRESS = os.environ.get("STRESS") == "1"
@@ -54,15 +57,16 @@ def november():
 class Run:
     """Writers with open transactions, a day that gets sealed, and what must hold after each step."""
 
-    def __init__(self, chance: random.Random) -> None:
-        self.chance = chance
+    def __init__(self, chance: random.Random, secret: str) -> None:
+        self.chance, self.secret = chance, secret
         self.writers = [other_connection() for _ in range(3)]
         # A writer waits for rows that another has changed and not committed; here that is a step that fails.
         for writer in self.writers:
             writer.execute("SET lock_timeout = '100ms'")
             writer.commit()
-        self.sealed: dict[tuple, int] | None = None
-        self.late = 0
+        # Of each hour of the sealed day the values that count, and those of rows that are not committed yet.
+        self.sealed: dict[tuple, list[float]] | None = None
+        self.late: dict[object, list[tuple]] = {writer: [] for writer in self.writers}
 
     def close(self) -> None:
         for writer in self.writers:
@@ -72,25 +76,63 @@ class Run:
         chance = self.chance
         writer = chance.choice(self.writers)
         action = chance.choices(
-            (self.write, self.change, self.remove, self.refresh, self.seal), (8, 4, 2, 4, 1)
+            (self.write, self.post, self.change, self.remove, self.refresh, self.seal), (8, 4, 4, 2, 4, 1)
         )[0]
         try:
             action(writer)
         except psycopg.errors.LockNotAvailable:
-            writer.rollback()
+            self.end(writer, commit=False)
         if chance.random() < 0.6:
-            chance.choice((writer.commit, writer.commit, writer.commit, writer.rollback))()
+            self.end(writer, commit=chance.random() < 0.75)
+
+    def end(self, writer, *, commit: bool) -> None:
+        (writer.commit if commit else writer.rollback)()
+        late, self.late[writer] = self.late[writer], []
+        if commit:
+            self.count(late)
+
+    def count(self, rows) -> None:
+        """Rows that came after their day was sealed count on top."""
+        for _, service, kind, value, unit, at in rows:
+            hour = int(at.timestamp()) // HOUR * HOUR
+            self.sealed.setdefault((service, kind, unit, hour), []).append(value)
+
+    def some_rows(self, most: int) -> list[tuple]:
+        pick = self.chance.choice
+        return [
+            row(pick(SERVICES), pick(TYPES), pick(VALUES), pick(UNITS), self.moment())
+            for _ in range(self.chance.randint(1, most))
+        ]
+
+    def came_late(self, rows) -> list[tuple]:
+        return [each for each in rows if self.sealed is not None and each[5] < OPEN]
+
+    def post(self, writer) -> None:
+        """Over HTTP, half of them with ids, and sometimes twice."""
+        rows, named = self.some_rows(12), self.chance.random() < 0.5
+        body = [
+            {
+                "service_name": service,
+                "metric_type": kind,
+                "metric_value": value,
+                "unit": unit,
+                "timestamp": at.isoformat(),
+            }
+            | ({"id": str(key)} if named else {})
+            for key, service, kind, value, unit, at in rows
+        ]
+        for _ in range(1 + (named and self.chance.random() < 0.3)):
+            with time_machine.travel(END, tick=False):
+                assert send(self.secret, body).status_code == 200
+        self.count(self.came_late(rows))
 
     def moment(self):
         return START + timedelta(seconds=self.chance.randrange(DAYS * DAY))
 
     def write(self, writer) -> None:
-        pick = self.chance.choice
-        rows = [
-            row(pick(SERVICES), pick(TYPES), pick(VALUES), pick(UNITS), self.moment())
-            for _ in range(self.chance.randint(1, 12))
-        ]
+        rows, pick = self.some_rows(12), self.chance.choice
         pick((insert, insert_at_once, copy))(writer, rows, pick(TABLES))
+        self.late[writer] += self.came_late(rows)
 
     def some(self) -> str:
         """Some rows of the days that stay open."""
@@ -123,7 +165,7 @@ class Run:
             for each in self.writers:
                 each.commit()
             sealing.seal(start=START, end=OPEN)
-            self.sealed = {}
+            self.sealed = raw(HOUR, end=OPEN)
         keys = list(SystemMetric.objects.filter(timestamp__lt=OPEN).values_list("pk", "timestamp"))
         keys = self.chance.sample(keys, self.chance.randint(0, len(keys)))
         before = self.first_day()
@@ -139,6 +181,10 @@ class Run:
         if self.sealed is None:
             assert_exact()
             return
+        counted = {key: (len(v), min(v), max(v)) for key, v in self.sealed.items()}
+        assert {k: (v[0], v[2], v[3]) for k, v in self.first_day().items()} == counted
+        days = buckets(answer(Source.DAILY, DAY, start=START, end=OPEN))
+        assert sum(rows for rows, *_ in days.values()) == sum(map(len, self.sealed.values()))
         for source, step in ((Source.HOURLY, HOUR), (Source.DAILY, DAY)):
             for sketches in (False, True):
                 found = buckets(answer(source, step, sketches, start=OPEN))
@@ -154,8 +200,8 @@ def same(one: dict, two: dict) -> bool:
 
 @settings(max_examples=RUNS, deadline=None, derandomize=not STRESS, suppress_health_check=list(HealthCheck))
 @given(st.integers(min_value=0, max_value=2**32))
-def test_every_bucket_is_exact_at_every_step(seed):
-    run = Run(random.Random(seed))
+def test_every_bucket_is_exact_at_every_step(secret, seed):
+    run = Run(random.Random(seed), secret)
     try:
         for _ in range(20):
             run.step()
@@ -167,13 +213,21 @@ def test_every_bucket_is_exact_at_every_step(seed):
                 cursor.execute(f"TRUNCATE {model._meta.db_table}")
 
 
+@pytest.fixture
+def secret():
+    return token("metrics:write")[1]
+
+
 def some_row(chance: random.Random) -> tuple:
     at = START + timedelta(seconds=chance.randrange(2 * HOUR))
     return row(f"s{chance.randrange(5)}", "cpu", chance.random(), "ms", at)
 
 
-def test_many_writers_at_once_lose_nothing_and_wait_for_nobody():
-    """Each transaction has several statements over the same series; a refresher runs all the while."""
+def test_many_writers_at_once_lose_nothing_and_wait_for_nobody(secret):
+    """Each transaction has several statements over the same series; a refresher runs all the while.
+
+    A quarter of the writers come over HTTP, the others by INSERT and COPY into the table or a partition.
+    """
     end = time.monotonic() + SECONDS
     errors: list[BaseException] = []
     written: list[int] = []
@@ -192,7 +246,26 @@ def test_many_writers_at_once_lose_nothing_and_wait_for_nobody():
                 errors.append(error)
         written.append(count)
 
-    threads = [threading.Thread(target=write, args=(n,)) for n in range(WRITERS)]
+    def post(number: int) -> None:
+        chance, count = random.Random(number), 0
+        try:
+            while time.monotonic() < end:
+                rows = [some_row(chance) for _ in range(60)]
+                body = [
+                    {"id": str(key), "service_name": service, "metric_type": kind, "metric_value": value, "unit": unit,
+                     "timestamp": at.isoformat()}
+                    for key, service, kind, value, unit, at in rows
+                ]  # fmt: skip
+                receipt = send(secret, body).json()
+                assert (receipt["accepted"], receipt["duplicate"]) == (60, 0)
+                count += 60
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            connection.close()
+        written.append(count)
+
+    threads = [threading.Thread(target=post if n % 4 == 3 else write, args=(n,)) for n in range(WRITERS)]
     [each.start() for each in threads]
     while any(each.is_alive() for each in threads):
         rollups.refresh()
