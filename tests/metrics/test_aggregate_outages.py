@@ -124,6 +124,7 @@ def _answers(site: Site) -> bool:
         return False
 
 
+@pytest.mark.stress
 def test_no_answer_is_wrong_while_valkey_freezes_dies_and_returns(
     site: Site, private_postgres: Breakable, private_valkey: Breakable
 ) -> None:

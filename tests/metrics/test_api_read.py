@@ -119,6 +119,17 @@ def test_several_series_share_one_axis_and_units_are_never_mixed(get):
     ]
 
 
+def test_parts_have_percentiles_of_their_own(get):
+    write([(0, float(n)) for n in range(1, 101)], metadata={"instance_id": "one"})
+    write([(0, 500.0)], metadata={"instance_id": "two"})
+    body = get(**ONE, start_time=at(0), end_time=at(1), split_by="instance_id", percentiles="true").json()
+    found = {one["part"]: [one[name][0] for name in ("p50", "p95", "p99")] for one in body["series"]}
+    assert found == {
+        "one": [pytest.approx(wanted, rel=0.02) for wanted in (50, 95, 99)],
+        "two": [500.0, 500.0, 500.0],
+    }
+
+
 def test_the_bucket_that_still_fills_is_said_to(get):
     body = get(
         **ONE,

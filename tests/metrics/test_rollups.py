@@ -3,6 +3,7 @@
 import threading
 from datetime import UTC, date, datetime, timedelta
 from io import StringIO
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -76,6 +77,43 @@ def test_changed_renamed_moved_and_deleted_rows_are_followed(other):
     assert buckets(answer()) == {}
     rollups.refresh()
     assert (RollupHour.objects.count(), RollupDay.objects.count()) == (0, 0)
+
+
+UPSERT = """INSERT INTO system_metrics AS m (id, service_name, metric_type, metric_value, unit, "timestamp")
+VALUES (%(id)s, 'b', 'cpu', 7, 'percent', %(at)s) ON CONFLICT (id, "timestamp") DO UPDATE SET metric_value = 7"""
+MERGE = """MERGE INTO system_metrics m USING (SELECT %(id)s::uuid AS id, %(at)s::timestamptz AS at) s
+ON m.id = s.id AND m."timestamp" = s.at
+WHEN MATCHED THEN UPDATE SET metric_value = 7
+WHEN NOT MATCHED THEN INSERT (id, service_name, metric_type, metric_value, unit, "timestamp")
+  VALUES (s.id, 'b', 'cpu', 7, 'percent', s.at)"""
+
+
+@pytest.mark.parametrize("statement", [UPSERT, MERGE], ids=["upsert", "merge"])
+def test_statements_that_insert_or_update_are_followed(other, statement):
+    known = row(at=hours(1), value=1.0)
+    insert(other, [known])
+    other.commit()
+    rollups.refresh()
+    for key in (known[0], uuid4()):
+        other.execute(statement, {"id": key, "at": hours(1)})
+        other.commit()
+        assert_exact()
+        rollups.refresh()
+        assert_exact()
+    assert sorted(RollupHour.objects.values_list("service_name", "highest")) == [("a", 7.0), ("b", 7.0)]
+
+
+def test_a_row_that_moves_to_another_month_leaves_one_bucket_and_enters_another(other):
+    october = START - timedelta(days=40)
+    partitions.ensure_months([october.date()])
+    insert(other, [row(at=hours(1))])
+    other.commit()
+    rollups.refresh()
+    other.execute('UPDATE system_metrics SET "timestamp" = %s', [october])
+    other.commit()
+    rollups.refresh()
+    assert list(RollupHour.objects.values_list("hour", "rows")) == [(october, 1)]
+    assert_exact()
 
 
 def test_names_whose_letters_run_together_stay_two_series(other):
