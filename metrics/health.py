@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from metrics import partitions, rollups
-from metrics.overview import State, Verdict
+from metrics.overview import HIGH_CPU, RECENT, State, Verdict
 from utxoiq_admin.core.display import span
 from utxoiq_admin.core.health import Check, Level
 from utxoiq_admin.core.liveness import LOST_AFTER
@@ -19,9 +19,9 @@ NAMED = 5
 BEHIND = 10 * rollups.BATCH  # marks: what the refresher takes in ten passes, some 7 s
 
 
-def silence_checks(states: list[State], now: datetime) -> list[Check]:
-    """One check for each service that stopped reporting, one for those that could not be heard, and the count of those
-    that report."""
+def service_checks(states: list[State], now: datetime) -> list[Check]:
+    """One check for each service that stopped reporting, lacks instances or has a high CPU, one for those that could
+    not be heard, and the count of those that report."""
     silent = [_silent(state, now) for state in states if state.verdict == Verdict.SILENT]
     unheard = [state.service for state in states if state.verdict == Verdict.UNHEARD]
     if unheard:
@@ -31,9 +31,32 @@ def silence_checks(states: list[State], now: datetime) -> list[Check]:
         text = f"not heard yet since this application stood still: {named}"
         since = min(service.last for service in unheard)
         silent.append(Check("services unheard", Level.UNKNOWN, text, since, reverse("services"), "services"))
+    troubled = [check for state in states if (check := _troubled(state))]
     reporting = sum(state.verdict in (Verdict.WELL, Verdict.PARTLY, Verdict.HIGH) for state in states)
     text = f"{reporting} service{'s' * (reporting != 1)} report{'s' * (reporting == 1)}"
-    return [*silent, Check("services", Level.OK, text)]
+    return [*silent, *troubled, Check("services", Level.OK, text)]
+
+
+def _troubled(state: State) -> Check | None:
+    """What a service that reports asks a look for."""
+    name, cpu = state.service.name, state.figure("cpu")
+    if state.verdict == Verdict.HIGH and cpu and cpu.value is not None:
+        length = span(RECENT.total_seconds())
+        text = f"{name}: CPU at {cpu.value:.0f} % over its last {length}, above {HIGH_CPU:.0f} %"
+        return Check("high usage", Level.SOON, text, None, _charts(name), "charts")
+    missing = len(state.instances) - state.reporting
+    if state.verdict == Verdict.PARTLY and missing:
+        oldest = sorted(state.instances.items(), key=lambda each: each[1])[:missing]
+        named = ", ".join(instance for instance, _ in oldest[:NAMED]) + (
+            " and others" if oldest[NAMED:] else ""
+        )
+        text = f"{name}: {state.reporting} of {len(state.instances)} instances report, not {named}"
+        return Check("instances", Level.SOON, text, oldest[-1][1], _charts(name), "charts")
+    return None
+
+
+def _charts(service: str) -> str:
+    return f"{reverse('charts')}?{urlencode({'service': service})}"
 
 
 def _silent(state: State, now: datetime) -> Check:
@@ -41,8 +64,7 @@ def _silent(state: State, now: datetime) -> Check:
     usual = f", usually every {span(service.usual.total_seconds())}" if service.usual else ""
     day = "" if service.last.date() == now.date() else f"{service.last:%Y-%m-%d} "
     text = f"{service.name}: no reports since {day}{service.last:%H:%M}{usual}"
-    url = f"{reverse('charts')}?{urlencode({'service': service.name})}"
-    return Check("service silent", Level.BROKEN, text, service.last, url, "charts")
+    return Check("service silent", Level.BROKEN, text, service.last, _charts(service.name), "charts")
 
 
 def rollup_check(now: datetime) -> Check:

@@ -14,7 +14,7 @@ from backfill.health import job_checks
 from backfill.listing import worst_first as worst_jobs_first
 from backfill.models import BackfillJob
 from feedback.waiting import waiting
-from metrics.health import partition_check, rollup_check, silence_checks
+from metrics.health import partition_check, rollup_check, service_checks
 from metrics.overview import MAIN, State, Verdict, overview
 from metrics.overview_rows import row_of
 from utxoiq_admin.core.health import Check, Level, worst_first
@@ -32,7 +32,7 @@ def checks_for(request: HttpRequest, services: list[State], now: datetime) -> li
     may = request.user.has_perm
     checks = [*process_checks(now), *server_checks()]
     if may("metrics.view_systemmetric"):
-        checks += [*silence_checks(services, now), partition_check(now), rollup_check(now)]
+        checks += [*service_checks(services, now), partition_check(now), rollup_check(now)]
     if may("backfill.view_backfilljob"):
         checks += job_checks(now)
     if may("retention.view_run"):

@@ -6,8 +6,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from metrics import catalogue, rollups
-from metrics.health import partition_check, rollup_check, silence_checks
+from metrics import catalogue, instances, rollups
+from metrics.health import partition_check, rollup_check, service_checks
 from metrics.models import RollupMark, SystemMetric
 from metrics.overview import overview
 from metrics.partitions import listing
@@ -22,10 +22,11 @@ def now():
     return timezone.now()
 
 
-def report(service, kind, moment, value=1.0, unit="percent"):
+def report(service, kind, moment, value=1.0, unit="percent", instance=None):
     SystemMetric.objects.create(
-        service_name=service, metric_type=kind, metric_value=value, unit=unit, timestamp=moment
-    )
+        service_name=service, metric_type=kind, metric_value=value, unit=unit, timestamp=moment,
+        metric_metadata=instance and {"instance_id": instance},
+    )  # fmt: skip
 
 
 def test_names_come_once_each_by_name(now):
@@ -64,12 +65,31 @@ def test_a_service_whose_rows_are_all_in_the_archive_is_known_by_its_rollups(now
     assert (present.name, present.last) == ("b", now)
 
 
+def test_a_service_that_reports_and_still_asks_for_a_look_is_told(now):
+    """Silent ones are told as such alone; one with a high CPU and a missing instance by its CPU."""
+    for minutes in range(1, 90):
+        at = now - timedelta(minutes=minutes)
+        report("burning", "cpu", at, 97.0, instance="only")
+        report("calm", "cpu", at, 80.0, instance="only")
+        report("halved", "cpu", at, 20.0, instance="here")
+        if minutes >= 60:
+            report("halved", "cpu", at, 20.0, instance="away")
+    instances.note(now=now)
+    checks = service_checks(overview(now), now)
+    assert [(c.level, c.text, c.url) for c in checks] == [
+        (Level.SOON, "burning: CPU at 97 % over its last 5 min, above 80 %", "/charts/?service=burning"),
+        (Level.SOON, "halved: 1 of 2 instances report, not away", "/charts/?service=halved"),
+        (Level.OK, "3 services report", ""),
+    ]
+    assert checks[1].since == now - timedelta(minutes=60)
+
+
 def test_a_silent_service_is_named_with_its_last_report_and_a_gone_one_is_not(now):
     report("fine", "cpu", now - timedelta(minutes=1))
     for minutes in (42, 43, 44):
         report("silent", "cpu", now - timedelta(minutes=minutes))
     report("retired", "cpu", now - timedelta(days=20))
-    checks = silence_checks(overview(now), now)
+    checks = service_checks(overview(now), now)
     last = now - timedelta(minutes=42)
     day = "" if last.date() == now.date() else f"{last:%Y-%m-%d} "
     assert [(c.level, c.text, c.since) for c in checks] == [
@@ -77,7 +97,7 @@ def test_a_silent_service_is_named_with_its_last_report_and_a_gone_one_is_not(no
         (Level.OK, "1 service reports", None),
     ]
     later = now + timedelta(days=2)
-    assert f"since {last:%Y-%m-%d %H:%M}," in silence_checks(overview(later), later)[0].text
+    assert f"since {last:%Y-%m-%d %H:%M}," in service_checks(overview(later), later)[0].text
 
 
 def test_rollups_left_behind_are_told_with_how_many_changes_wait(now):

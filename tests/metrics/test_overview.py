@@ -7,7 +7,7 @@ from django.db import connection
 from django.utils import timezone
 
 from metrics import instances, rollups, services
-from metrics.health import silence_checks
+from metrics.health import service_checks
 from metrics.models import Retirement, ServiceInstance, SystemMetric
 from metrics.overview import Verdict, overview
 from metrics.overview_rows import row_of
@@ -143,7 +143,7 @@ def test_right_after_we_stood_still_a_service_is_unheard_and_not_silent(now):
     ]  # fmt: skip
     row = row_of(found[1], now)
     assert (row.silent, row.excused, row.badge) == (True, True, ("not heard yet", "plain"))
-    assert [(check.level, check.text) for check in silence_checks(found, now)[1:]] == [
+    assert [(check.level, check.text) for check in service_checks(found, now)[1:]] == [
         (Level.UNKNOWN, "not heard yet since this application stood still: waits"), (Level.OK, "1 service reports"),
     ]  # fmt: skip
     later = now + timedelta(minutes=3)
