@@ -5,10 +5,13 @@ import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -17,7 +20,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.stack.running import Up, lives, wait_for
+from tests.stack.running import OURS, ROOT, Up, lives, wait_for
 from utxoiq_admin.stack import unprivileged
 from utxoiq_admin.stack.locations import free_port
 
@@ -114,6 +117,19 @@ def test_the_broker_never_evicts_a_message(up: Up) -> None:
             "maxmemory-policy": "noeviction",
             "appendonly": "yes",
         }
+
+
+def test_every_other_command_finds_the_running_servers_by_itself(up: Up) -> None:
+    told = subprocess.run(
+        [sys.executable, "manage.py", "partitions", "--dry-run"],
+        cwd=ROOT,
+        env={**{k: v for k, v in os.environ.items() if k not in OURS}, "UTXOIQ_DATA_DIR": str(up.data)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (told.returncode, told.stderr) == (0, "")
+    assert f"system_metrics_{datetime.now(UTC):%Y_%m}" in told.stdout
 
 
 def test_a_second_one_on_the_same_folder_is_refused_by_name(up: Up) -> None:

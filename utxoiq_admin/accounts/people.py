@@ -111,6 +111,7 @@ class GroupAdmin(RightsAdmin, DjangoGroupAdmin):
     """Groups: `staff`, `moderators`, `ops` regain what they need after each update; more may be added."""
 
     list_display = ["name", "people", "rights"]
+    search_help_text = "Searches the name."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
         return super().get_queryset(request).prefetch_related("user_set", "permissions")
