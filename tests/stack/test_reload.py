@@ -70,3 +70,9 @@ def test_files_and_folders_that_go_while_they_are_listed_end_nothing(
 
     monkeypatch.setattr(os, "scandir", Vanishing)
     assert changes.any()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_may_not_be_read_ends_nothing(tree: Path) -> None:
+    (tree / "private").mkdir(mode=0o000)
+    assert not Changes(tree).any()

@@ -30,8 +30,9 @@ class Changes:
         return dict(self._files(str(self._root)))
 
     def _files(self, folder: str) -> Iterator[tuple[str, int]]:
-        # An editor's file, or a whole folder at a checkout, may go between being listed and being looked at.
-        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        # An editor's file, or a whole folder at a checkout, may go between being listed and being looked at; what may
+        # not be read is no code of ours.
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.startswith(".") or entry.name in SKIPPED:
                     continue
