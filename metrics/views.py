@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.views import View
 
 from metrics import catalogue
+from metrics.annotations import archived
 from metrics.charts import COMPARE, ChartWish, chart_data
 from metrics.models import SystemMetric
 from metrics.overview import overview
@@ -161,7 +162,12 @@ class ChartRowsView(Data):
         rows = keyset_rows(found, order=("-timestamp", "-id"), fields=ROW_FIELDS)
         local = ((moment.astimezone(zone), *rest) for moment, *rest in rows)
         header = (f"timestamp ({name})", *ROW_FIELDS[1:])
-        return stream_csv("metrics", header, local, limit=EXPORT_LIMIT)
+        left = archived(bounds[0], bounds[1], now=timezone.now())
+        where = request.build_absolute_uri(left.url) if left and left.url else ""
+        note = (
+            f"{left.text}, from {max(left.start, bounds[0]):%Y-%m-%d %H:%M} UTC on: {where}" if left else ""
+        )
+        return stream_csv("metrics", header, local, limit=EXPORT_LIMIT, note=note)
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -1,5 +1,6 @@
 """Marks and explained gaps for the charts, as JSON."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.mixins import LoginRequiredMixin, PermissionRequiredMixin
@@ -8,14 +9,16 @@ from django.utils import timezone
 from django.views import View
 
 from metrics.annotations import MAX_SERVICES, explained_gaps, marks_between
-from metrics.rollup_aggregate import LONGEST, STEPS
+from metrics.reading import DAY
+from metrics.rollup_aggregate import INTERVALS, LONGEST, MAX_POINTS, STEPS
 from utxoiq_admin.core.time_range import InvalidRange, parse_moment
 
 
 class AnnotationsView(LoginRequiredMixin, PermissionRequiredMixin, View):
-    """`?start=&end=&service=` (times in ISO 8601, `service` up to MAX_SERVICES times).
+    """`?start=&end=&step=&service=` (times in ISO 8601, `step` in seconds, `service` up to MAX_SERVICES times).
 
-    Marks are those of all services; gaps those of the services named, which the range's own buckets would show.
+    Marks are those of all services; gaps those of the services named that buckets of `step` would show, by default
+    those that a chart of the range has.
     """
 
     permission_required = "metrics.view_systemmetric"
@@ -27,11 +30,9 @@ class AnnotationsView(LoginRequiredMixin, PermissionRequiredMixin, View):
             start, end = (
                 parse_moment(request.GET.get(key, "").replace(" ", "+")) for key in ("start", "end")
             )
-            step = next((step for longest, step in STEPS if end - start <= longest), None)
+            step = _step(request.GET.get("step", ""), end - start)
             if start >= end:
                 raise InvalidRange("the range ends before it starts")
-            if step is None:
-                raise InvalidRange(f"a range may have at most {LONGEST.days} days")
             if len(services) > MAX_SERVICES:
                 raise InvalidRange(f"name at most {MAX_SERVICES} services")
             if any("\0" in name or len(name) > 100 for name in services):
@@ -47,6 +48,20 @@ class AnnotationsView(LoginRequiredMixin, PermissionRequiredMixin, View):
                 "gaps": [_gap(gap) for gap in found],
             }
         )
+
+
+def _step(text: str, length: timedelta) -> int:
+    """The width of buckets in seconds. Raises InvalidRange for one that no chart of this length has."""
+    known = {step for _, step in STEPS} | set(INTERVALS.values())
+    if text and (not text.isdecimal() or int(text) not in known):
+        raise InvalidRange(f"“{text[:20]}” is no width of buckets")
+    step = int(text) if text else next((step for longest, step in STEPS if length <= longest), DAY)
+    # A range widened to whole buckets may be longer than the longest that can be asked for.
+    if length > LONGEST + timedelta(seconds=2 * step):
+        raise InvalidRange(f"a range may have at most {LONGEST.days} days")
+    if length > (MAX_POINTS + 2) * timedelta(seconds=step):
+        raise InvalidRange(f"a range may have at most {MAX_POINTS:,} buckets")
+    return step
 
 
 def _gap(gap: Any) -> dict[str, str]:

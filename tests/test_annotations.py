@@ -136,6 +136,8 @@ def test_what_retention_did_is_marked_and_what_it_took_away_explains_a_gap(now):
 @pytest.mark.parametrize(
     ("query", "why"),
     [
+        ("start=2026-11-01&end=2026-11-24&step=60", "A range may have at most 2,000 buckets."),
+        ("start=2026-11-23&end=2026-11-24&step=61", "“61” is no width of buckets."),
         ("", "“” is no time: write it like 2026-11-24T14:00Z."),
         ("start=yesterday&end=2026-11-24", "“yesterday” is no time: write it like 2026-11-24T14:00Z."),
         ("start=2026-11-24&end=2026-11-24", "The range ends before it starts."),

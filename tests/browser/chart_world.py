@@ -99,6 +99,13 @@ def write(
     change_generations([ALL])  # as the listener does within a second
 
 
+def remove(service: str) -> None:
+    """Take the rows of a service away again: other tests count on the others alone."""
+    SystemMetric.objects.filter(service_name=service).delete()
+    rollups.refresh()
+    change_generations([ALL])
+
+
 def figures(service: str, kind: str, start: float, end: float) -> tuple[float, float, int, float]:
     """Lowest, highest, count and average by plain SQL over the raw rows."""
     with connection.cursor() as cursor:

@@ -27,10 +27,28 @@ def test_the_drawn_data_is_exported_with_its_zone_and_equals_what_is_drawn(chart
     assert rows[0][0].endswith("+02:00")
     chart = charts.chart()
     lowest, highest, count, _ = figures("web-api", "cpu", chart["start"], chart["end"])
+    missing = [row for row in rows if not row[header.index("rows")]]
+    assert {row[header.index("remark")] for row in missing} <= {"no rows", "not yet"}
+    rows = [row for row in rows if row not in missing]
     columns = {name: [row[n] for row in rows] for n, name in enumerate(header)}
     assert sum(map(int, columns["rows"])) == count
     assert (min(map(float, columns["min"])), max(map(float, columns["max"]))) == (lowest, highest)
     assert {(row[2], row[3], row[5]) for row in rows} == {("web-api", "cpu", "percent")}
+
+
+def test_the_export_remarks_what_the_chart_shows_by_its_looks(charts):
+    charts.open("service=web-api&service=indexer&type=cpu&range=24h")
+    charts.page.wait_for_selector("#chart-events li:has-text('silent')", state="attached")
+    with charts.page.expect_download() as got:
+        charts.press("e")
+    header, *rows = rows_of(got.value)
+    told = {}
+    for row in rows:
+        told.setdefault((row[2], row[-1]), []).append(row)
+    silent = told["web-api", "web-api was silent for 41 min"]
+    assert 39 <= len(silent) <= 42 and all(row[6:10] == ["", "", "", ""] for row in silent)
+    assert any(remark.startswith("indexer is silent for") for _, remark in told)
+    assert header[-1] == "remark" and len(told["web-api", ""]) > 1000
 
 
 def test_the_raw_rows_are_exported_after_their_number_was_said(charts):

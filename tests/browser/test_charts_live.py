@@ -61,3 +61,21 @@ def test_a_lost_server_greys_the_page_says_since_when_and_is_found_again(charts)
         charts.page.clock.run_for(6_000)
     assert charts.page.locator("#charts.stale").count() == 0
     charts.visitor.faults = [fault for fault in charts.visitor.faults if "ERR_FAILED" not in fault]
+
+
+def test_a_refresh_leaves_the_keyboard_and_the_table_where_they_were(charts):
+    charts.open("service=web-api&type=cpu&range=24h")
+    charts.page.focus(".legend-name")
+    with charts.redrawn():
+        charts.press("r")
+    assert charts.page.evaluate("document.activeElement.matches('.legend-name')")
+    charts.press("t")
+    charts.page.click(".chart-table button")
+    rows = charts.page.locator(".chart-table tbody tr").count()
+    charts.page.evaluate("document.querySelector('.chart-table').scrollTo(0, 300)")
+    charts.page.focus(".chart-table")
+    with charts.redrawn():
+        charts.press("r")
+    assert abs(charts.page.locator(".chart-table tbody tr").count() - rows) <= 1 and rows > 200
+    now = "[document.querySelector('.chart-table').scrollTop, document.activeElement.className]"
+    assert charts.page.evaluate(now) == [300, "chart-table"]

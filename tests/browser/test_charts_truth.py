@@ -94,6 +94,59 @@ def test_the_bucket_that_still_fills_is_hollow_and_no_drop(charts):
     assert "the hollow point still fills" in charts.page.locator(".chart-foot").inner_text()
 
 
+def test_rows_ahead_of_the_clock_are_hollow_points_and_no_line(charts):
+    """A service whose clock is ahead reports of buckets whose time has not come: nothing of them is over."""
+    ahead = charts.now + timedelta(minutes=30)
+    chart_world.write(
+        "cpu", [(ahead + n * timedelta(minutes=1), 77.0) for n in range(5)], unit="percent", service="fast"
+    )
+    try:
+        start, end = charts.now - timedelta(minutes=20), charts.now + timedelta(minutes=40)
+        charts.open(
+            f"service=fast&service=web-api&type=cpu&from={start:%Y-%m-%dT%H:%MZ}&to={end:%Y-%m-%dT%H:%MZ}"
+        )
+        assert values(charts.series("fast")["values"]) == []
+        assert values(charts.series("fast highest")["values"]) == [77.0] * 5
+        assert "hollow points still fill: some rows are ahead of the clock" in charts.page.inner_text(
+            ".chart-foot"
+        )
+    finally:
+        chart_world.remove("fast")
+
+
+def test_services_without_rows_in_the_range_are_named(charts):
+    start, end = charts.now - timedelta(hours=40), charts.now - timedelta(hours=30)
+    charts.open(
+        f"service=web-api&service=indexer&service=never&type=cpu&from={start:%Y-%m-%dT%H:%MZ}&to={end:%Y-%m-%dT%H:%MZ}"
+    )
+    assert charts.page.inner_text("#chart-notes") == "No rows in this range: indexer, never."
+
+
+def test_values_that_a_gap_would_cover_are_drawn_over_it(charts):
+    """At a year a gap is as wide as several buckets; the highest value of one of them must still be seen."""
+    lone = """([avg, between, holes, covers]) => import('/static/js/charts/marks.js').then(
+        (marks) => [...marks.lone({ avg, between, holes }, Infinity, covers)])"""
+    charts.open(f"{CPU}&range=1h")
+    line = [1, 1, None, 9, 1, 1, 1]
+    assert charts.page.evaluate(lone, [line, [], [], 1]) == []
+    assert charts.page.evaluate(lone, [line, [], [], 3]) == [3]
+    assert charts.page.evaluate(lone, [[1, 1, 9, 1, 1], [], [1], 3]) == [2, 3]
+
+
+def test_days_are_named_where_they_begin_on_a_range_of_some_days(charts):
+    for days in (2, 3):
+        start = (charts.now - timedelta(days=10)).replace(hour=12, minute=0)
+        end = start + timedelta(days=days)
+        charts.open(f"{CPU}&from={start:%Y-%m-%dT%H:%MZ}&to={end:%Y-%m-%dT%H:%MZ}")
+        texts = charts.page.evaluate(
+            """() => { const { plot } = document.querySelector('.metric-chart').holder, axis = plot.axes[0];
+            return axis._values.filter(Boolean).join(' | '); }"""
+        )
+        for n in range(1, days + 1):
+            day = start + timedelta(days=n)
+            assert f"00:00\n{day:%b} {day.day}" in texts, texts
+
+
 def test_percentile_lines_are_those_of_the_values_and_say_their_rows(charts):
     charts.open("service=web-api&type=latency&range=1h")
     assert [each["label"] for each in charts.chart()["series"]] == [

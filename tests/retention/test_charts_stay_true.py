@@ -87,6 +87,23 @@ def test_what_needs_raw_rows_says_where_they_are_and_works_again_once_they_are_b
     assert chart(viewer, **day).status_code == 200
 
 
+def test_the_rows_of_a_chart_say_that_others_are_in_the_archive(viewer):
+    fill(days=2, rows=40)
+    rollups.refresh()
+    query = {"service": SERVICES, "type": "cpu", "start": OLD.isoformat(), "end": (OLD + 2 * DAY).isoformat()}
+
+    def exported():
+        lines = b"".join(viewer.get("/charts/rows/", query).streaming_content).decode().splitlines()
+        return len([line for line in lines if not line.startswith("#")]) - 1, lines[-1]
+
+    assert exported()[0] == 80 and not exported()[1].startswith("#")
+    run(tables=("system_metrics",))
+    link = "http://testserver/archives/?table=system_metrics&from=2024-03-10&to=2024-03-10"
+    assert exported() == (
+        0, f"# NOTE: rows of this time are in the archive, from 2024-03-10 00:00 UTC on: {link}"
+    )  # fmt: skip
+
+
 def test_a_day_of_several_objects_is_back_only_with_all_of_them(viewer, monkeypatch):
     monkeypatch.setattr("utxoiq_admin.retention.spool.SLICE_ROWS", 30)
     fill(days=1, rows=40)

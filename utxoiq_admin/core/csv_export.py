@@ -49,13 +49,20 @@ def keyset_rows(
 
 
 def stream_csv(
-    filename: str, header: Sequence[str], rows: Iterator[Sequence[Any]], *, limit: int | None = None
+    filename: str,
+    header: Sequence[str],
+    rows: Iterator[Sequence[Any]],
+    *,
+    limit: int | None = None,
+    note: str = "",
 ) -> StreamingHttpResponse:
     """A download called `filename-20261124T140140Z.csv`. Rows past `limit` are left out, and a last line says so.
 
+    `note` is a last line too: what whoever reads the rows must know of others that are not there.
+
     The first rows are read before the answer begins, so that a database that is away or too slow is told by a status.
     """
-    parts = _parts(header, rows, limit)
+    parts = _parts(header, rows, limit, note)
     response = StreamingHttpResponse(_resume(next(parts), parts), content_type="text/csv; charset=utf-8")
     name = f"{filename}-{timezone.now():%Y%m%dT%H%M%SZ}.csv"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -65,7 +72,7 @@ def stream_csv(
 
 
 def _parts(
-    header: Sequence[str], rows: Iterator[Sequence[Any]], limit: int | None
+    header: Sequence[str], rows: Iterator[Sequence[Any]], limit: int | None, note: str
 ) -> Generator[bytes, None, None]:
     buffer = io.StringIO()
     writer = csv.writer(buffer)
@@ -77,6 +84,8 @@ def _parts(
         if count and count % BATCH == 0:
             yield _emptied(buffer)
         writer.writerow([neutral(cell) for cell in row])
+    if note:
+        buffer.write(f"# NOTE: {note}\r\n")
     yield _emptied(buffer)
 
 

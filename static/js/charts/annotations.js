@@ -11,9 +11,9 @@ const CAUSES = { silent: "silent", not_ingesting: "not ingesting", archived: "in
 export const NONE = { marks: [], gaps: [] };
 
 /** What is known of the range; NONE where nobody tells, or the telling fails. */
-export async function fetchAnnotations(url, { start, end, services }, signal) {
+export async function fetchAnnotations(url, { start, end, step, services }, signal) {
   if (!url || !services.length) return NONE;
-  const query = new URLSearchParams({ start: new Date(start * 1000).toISOString(), end: new Date(end * 1000).toISOString() });
+  const query = new URLSearchParams({ start: new Date(start * 1000).toISOString(), end: new Date(end * 1000).toISOString(), step });
   services.slice(0, MOST_SERVICES).forEach((name) => query.append("service", name));
   try {
     const response = await fetch(`${url}?${query}`, { signal, headers: { Accept: "application/json" } });

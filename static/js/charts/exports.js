@@ -1,7 +1,8 @@
 // What leaves the page: the drawn data as CSV, the raw rows, a chart as a picture, the range as a link that stays.
 
+import { reasonAt } from "./annotations.js";
 import { colour, download } from "./dom.js";
-import { isShown } from "./panels.js";
+import { isShown, unfinished } from "./panels.js";
 import { fixed } from "./time.js";
 import { quantity } from "./units.js";
 import { format } from "./state.js";
@@ -16,19 +17,28 @@ function cell(value) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
+/** What the chart shows by its looks: why there is no value, that some rows are missing, that the bucket still fills. */
+function remark(one, place, body, context) {
+  const at = body.start + place * body.step;
+  if (at > body.now) return one.count[place] == null ? "not yet" : "ahead of the clock";
+  if (one.count[place] == null) return reasonAt(context.annotations, one.service, at, body.step) || "no rows";
+  return [place >= unfinished(body) && "still filling", one.holes.includes(place) && "some rows are missing"].filter(Boolean).join(", ");
+}
+
 /** CSV of what the charts draw: a line for each bucket of each series, times in the zone that the page shows. */
 export function drawnCsv(holders, context) {
   const write = context.write(), { body } = holders[0];
   const p95 = body.series.some((one) => one.p95), before = Boolean(body.compare);
   const lines = [[`bucket start (${write.zone})`, "bucket seconds", "service", "type", "instance", "unit", "rows", "avg", "min", "max",
-    ...(p95 ? ["p50", "p95", "p99"] : []), ...(before ? ["avg before"] : [])]];
+    ...(p95 ? ["p50", "p95", "p99"] : []), ...(before ? ["avg before"] : []), "remark"]];
   for (const { panel } of holders) {
     for (const one of panel.series) {
       if (!isShown(one, panel, context.state().only)) continue;
       one.count.forEach((count, place) => {
-        if (count == null) return;
+        if (one.between.includes(place)) return;
         lines.push([write.iso(body.start + place * body.step), body.step, one.service, one.type, one.part ?? "", one.unit, count, one.avg[place], one.min[place], one.max[place],
-          ...(p95 ? [one.p50?.[place], one.p95?.[place], one.p99?.[place]] : []), ...(before ? [one.before?.avg[place]] : [])]);
+          ...(p95 ? [one.p50?.[place], one.p95?.[place], one.p99?.[place]] : []), ...(before ? [one.before?.avg[place]] : []),
+          remark(one, place, body, context)]);
       });
     }
   }

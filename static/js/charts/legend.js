@@ -53,6 +53,12 @@ export function legendAt(holder, place) {
   });
 }
 
+function fills(panel, body) {
+  const filling = unfinished(body), places = new Set();
+  for (const one of panel.series) one.avg.forEach((value, place) => { if (value != null && place >= filling) places.add(place); });
+  return places.size && (places.size > 1 ? "hollow points still fill: some rows are ahead of the clock" : "the hollow point still fills");
+}
+
 /** "2,880 raw rows · 1 min buckets · data to 14:01:40, fetched 14:02:05 UTC". */
 export function foot(holder, context) {
   const { panel, body } = holder, write = context.write();
@@ -61,7 +67,7 @@ export function foot(holder, context) {
   return [
     `${rows.toLocaleString("en-US")} rows`, body.source, `${context.span(body.step)} buckets`,
     holes && "rows are missing where the line breaks",
-    panel.series.some((one) => one.avg[unfinished(body)] != null) && "the hollow point still fills",
+    fills(panel, body),
     `${to ? `data to ${write.recent(to)}, ` : ""}fetched ${write.recent(body.fetched)} ${write.name}`,
   ].filter(Boolean).join(" · ");
 }

@@ -14,6 +14,7 @@ import { views } from "./views.js";
 
 const setup = JSON.parse(byId("chart-setup").textContent);
 const root = byId("charts"), told = byId("chart-state"), message = byId("chart-message");
+const NAMED = 5; // services without rows
 const LAST = `charts last view ${setup.user}`;
 clock.set(setup.now);
 
@@ -104,6 +105,8 @@ function arrived({ body: fresh, server, transfer }, names, isSplit) {
   root.removeAttribute("aria-busy");
   const notes = [...fresh.notes];
   if (state.by === "instance" && !isSplit) notes.push("Instances are told apart up to 24 hours: choose a shorter range.");
+  const heard = new Set(fresh.series.map((one) => one.service)), unheard = names.services.filter((each) => !heard.has(each));
+  if (heard.size && unheard.length) notes.push(`No rows in this range: ${unheard.slice(0, NAMED).join(", ")}${unheard.length > NAMED ? ` and ${unheard.length - NAMED} more` : ""}.`);
   byId("chart-notes").textContent = notes.join(" ");
   page.draw(fresh);
   if (!fresh.series.length) say("No rows in this range.", "Choose a longer range, or another service above.", true);
@@ -116,9 +119,7 @@ function arrived({ body: fresh, server, transfer }, names, isSplit) {
 
 async function annotate(services) {
   const asking = body;
-  // As long as was asked for: by the length the server knows how wide buckets are. To the end of what is drawn.
-  const start = body.end - Math.round(bounds.end - bounds.start);
-  const found = await fetchAnnotations(setup.urls.annotations, { start, end: body.end, services });
+  const found = await fetchAnnotations(setup.urls.annotations, { start: body.start, end: body.end, step: body.step, services });
   if (asking !== body) return;
   context.annotations = found;
   page.annotate();

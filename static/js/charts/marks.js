@@ -5,6 +5,7 @@ import { colour } from "./dom.js";
 import { isShown, thresholdsOf, unfinished } from "./panels.js";
 import { tick } from "./units.js";
 
+export const HOLE = 3; // pixels that a gap is wide at least: it must be seen at every zoom
 const RADIUS = 3.5;
 const FLAG = 16; // pixels that flags take at the top
 const LEVELS = { ok: "--ok", info: "--info", warn: "--warn", bad: "--bad" };
@@ -63,15 +64,17 @@ function points(u, one, body, ratio) {
   const x = (place) => u.valToPos(body.start + place * body.step, "x", true), y = (value) => u.valToPos(value, "y", true);
   const { ctx } = u;
   ctx.strokeStyle = ctx.fillStyle = ink;
-  for (const place of lone(one, filling)) {
+  const covers = Math.ceil((HOLE * ratio) / Math.max(1e-6, x(1) - x(0)));
+  for (const place of lone(one, filling, covers)) {
     ctx.fillRect(x(place) - ratio / 2, y(one.max[place]), ratio, Math.max(ratio, y(one.min[place]) - y(one.max[place])));
     dot(ctx, x(place), y(one.avg[place]), 2 * ratio);
     ctx.fill();
   }
-  if (filling >= 0 && one.avg[filling] != null) {
-    ctx.lineWidth = 1.5 * ratio;
-    ctx.fillStyle = colour("--chart-paper");
-    dot(ctx, x(filling), y(one.avg[filling]), RADIUS * ratio);
+  ctx.lineWidth = 1.5 * ratio;
+  ctx.fillStyle = colour("--chart-paper");
+  for (let place = filling; place < one.avg.length; place++) {
+    if (one.avg[place] == null) continue;
+    dot(ctx, x(place), y(one.avg[place]), RADIUS * ratio);
     ctx.fill();
     ctx.stroke();
   }
@@ -82,16 +85,25 @@ function dot(ctx, x, y, radius) {
   ctx.arc(x, y, radius, 0, 2 * Math.PI);
 }
 
-/** Places whose value no line reaches: gaps on either side, or a hole after a gap. */
-export function lone(one, filling) {
+/** Places whose value no line reaches: gaps on either side, a hole after a gap, or where a gap, drawn as wide as `covers`
+ * buckets at least, lies over them. */
+export function lone(one, filling, covers = 1) {
   const explained = new Set(one.between), holes = new Set(one.holes), found = [];
   const reached = (place, by) => {
     do place += by; while (explained.has(place));
-    if (place === filling || one.avg[place] == null) return false;
+    if (place >= filling || one.avg[place] == null) return false;
     return by > 0 || !holes.has(place);
   };
+  let covered = -1, known = -1, missing = false;
   one.avg.forEach((value, place) => {
-    if (value == null || place === filling) return;
+    if (explained.has(place)) return;
+    if (value == null) { missing = true; return; }
+    if (place >= filling) return;
+    if (missing && known >= 0) covered = known + covers;
+    const hidden = place < covered;
+    if (holes.has(place)) covered = Math.max(covered, place + covers);
+    [known, missing] = [place, false];
+    if (hidden) { found.push(place); return; }
     if (!reached(place, -1) && (holes.has(place) || !reached(place, 1))) found.push(place);
   });
   return found;

@@ -9,6 +9,8 @@ import { draw, show } from "./plot.js";
 import { summary, table } from "./table.js";
 import { tooltip } from "./tooltip.js";
 
+const FOCUSABLE = "a[href], button, summary, input, [tabindex='0']";
+
 export class Page {
   constructor(root, context) {
     Object.assign(this, { root, context, holders: [] });
@@ -60,7 +62,7 @@ export class Page {
   redraw() {
     const { context } = this, state = context.state();
     for (const holder of this.holders) {
-      const { panel } = holder;
+      const { panel } = holder, resume = place(holder);
       holder.head.textContent = panel.title;
       holder.actions.replaceChildren(threshold(holder, context),
         h("button", { type: "button", class: "link", "aria-label": `${panel.title} as a picture`, onclick: () => picture(holder, context, foot(holder, context)) }, "png"),
@@ -74,28 +76,48 @@ export class Page {
         draw(holder, context);
         flags(holder, context);
       }
+      resume();
     }
   }
 
   /** Some series are isolated, or no more. */
   isolate() {
     for (const holder of this.holders) {
+      const resume = place(holder);
       legend(holder, this.context);
       if (this.context.state().table) holder.table.replaceChildren(table(holder, this.context));
       else show(holder, this.context.state());
+      resume();
     }
   }
 
   /** Events and reasons came after the figures. */
   annotate() {
     for (const holder of this.holders) {
-      if (this.context.state().table) holder.table.replaceChildren(table(holder, this.context));
-      else if (holder.plot) {
+      if (this.context.state().table) {
+        const resume = place(holder);
+        holder.table.replaceChildren(table(holder, this.context));
+        resume();
+      } else if (holder.plot) {
         holder.plot.redraw(false);
         flags(holder, this.context);
       }
     }
   }
+}
+
+/** Where somebody is in a chart's section: the button with the keyboard, how far the table is scrolled. Call it to go back. */
+function place(holder) {
+  const focused = holder.element.contains(document.activeElement) ? document.activeElement : null;
+  const part = focused && [holder.actions, holder.legend, holder.table].find((each) => each.contains(focused));
+  const number = part ? [...part.querySelectorAll(FOCUSABLE)].indexOf(focused) : -1, typed = focused?.matches("input") ? focused.value : null;
+  const { scrollTop = 0, scrollLeft = 0 } = holder.table.firstElementChild ?? {};
+  return () => {
+    holder.table.firstElementChild?.scrollTo(scrollLeft, scrollTop);
+    const again = number < 0 || document.activeElement === focused ? null : part.querySelectorAll(FOCUSABLE)[number];
+    if (again && typed != null) again.value = typed;
+    again?.focus({ preventScroll: true });
+  };
 }
 
 /** The line to stay below, for each type of the chart. */

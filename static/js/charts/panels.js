@@ -52,14 +52,14 @@ export function thresholdsOf(panel, state) {
   return panel.types.filter((type) => state.thresholds.has(type)).map((type) => [type, state.thresholds.get(type)]);
 }
 
-/** The place of the bucket that still fills, or -1. */
+/** The place of the first bucket whose time is not over; Infinity where all are. Rows of clocks ahead stand behind it. */
 export function unfinished(body) {
-  return body.now >= body.start && body.now < body.end ? Math.floor((body.now - body.start) / body.step) : -1;
+  return body.now < body.end ? Math.max(0, Math.floor((body.now - body.start) / body.step)) : Infinity;
 }
 
 /** Of the whole range: rows, average, lowest, highest, and the change against the earlier period's same part. */
 function figures(one, before, body) {
-  const filling = unfinished(body), until = filling < 0 ? one.count.length : filling;
+  const until = Math.min(unfinished(body), one.count.length);
   const [rows, average] = mean(one, one.count.length);
   let lowest = Infinity, highest = -Infinity, filled = 0;
   one.count.forEach((count, place) => {

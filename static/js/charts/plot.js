@@ -2,18 +2,17 @@
 
 import { colour } from "./dom.js";
 import { isShown, thresholdsOf, unfinished } from "./panels.js";
-import { overlay, underlay } from "./marks.js";
+import { HOLE, overlay, underlay } from "./marks.js";
 import { increments, tick, valueRange } from "./units.js";
 
 const HEIGHT = 210;
-const HOLE = 3; // pixels that a gap is wide at least: it must be seen at every zoom
 const DAY = "\n{MMM} {D}";
 const TIMES = [
   [86_400 * 28, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
   [86_400, "{MMM} {D}", "\n{YYYY}", null, null, null, null, null, 1],
-  [3600, "{HH}:{mm}", DAY, null, null, null, null, null, 1],
-  [60, "{HH}:{mm}", DAY, null, null, null, null, null, 1],
-  [1, "{HH}:{mm}:{ss}", DAY, null, null, null, null, null, 1],
+  [3600, "{HH}:{mm}", DAY, DAY, DAY, null, null, null, 1],
+  [60, "{HH}:{mm}", DAY, DAY, DAY, null, null, null, 1],
+  [1, "{HH}:{mm}:{ss}", DAY, DAY, DAY, null, null, null, 1],
 ];
 
 /** What a redraw may keep: with the same outline new figures go into the uPlot that stands. */
@@ -30,14 +29,8 @@ export function columns(panel, body) {
   const times = Array.from({ length: places }, (_, place) => body.start + place * body.step);
   const drawn = [times];
   for (const one of panel.series) {
-    const average = joined(one.avg, one.between);
-    if (filling >= 0) average[filling] = null; // hollow: see marks.js
-    drawn.push(joined(one.max, one.between), joined(one.min, one.between), average);
-    if (hasP95(body)) {
-      const high = joined(one.p95 ?? times.map(() => null), one.between);
-      if (filling >= 0) high[filling] = null;
-      drawn.push(high);
-    }
+    drawn.push(joined(one.max, one.between), joined(one.min, one.between), whole(joined(one.avg, one.between), filling));
+    if (hasP95(body)) drawn.push(whole(joined(one.p95 ?? times.map(() => null), one.between), filling));
     if (one.before) drawn.push(joined(one.before.avg, one.before.between));
   }
   return drawn;
@@ -49,6 +42,9 @@ function joined(column, between) {
   between.forEach((place) => { values[place] = undefined; });
   return values;
 }
+
+/** Without the buckets that still fill, which are hollow points: see marks.js. */
+const whole = (column, filling) => (filling < column.length ? column.fill(null, filling) : column);
 
 /** All gaps of one column as [from, to] in canvas pixels: nulls between values, and buckets in which rows are missing. */
 function gaps(u, number, one) {

@@ -7,7 +7,8 @@ import { quantity } from "./units.js";
 
 const PAGE = 200; // buckets shown at first, and more at each click
 
-export function table(holder, context, shownRows = PAGE) {
+export function table(holder, context) {
+  const shownRows = holder.shownRows ?? PAGE;
   const { panel, body } = holder, write = context.write(), filling = unfinished(body);
   const series = panel.series.filter((one) => isShown(one, panel, context.state().only));
   const p95 = series.some((one) => one.p95), before = series.some((one) => one.before);
@@ -19,7 +20,7 @@ export function table(holder, context, shownRows = PAGE) {
   const rows = places.slice(0, shownRows).map((place) => {
     const at = body.start + place * body.step;
     const cells = series.flatMap((one) => cellsOf(one, place, columns, panel.unit, () => reasonAt(context.annotations, one.service, at, body.step)));
-    return h("tr", {}, h("th", { scope: "row" }, write.minute(at), place === filling ? h("em", {}, " still filling") : null), ...cells);
+    return h("tr", {}, h("th", { scope: "row" }, write.minute(at), place >= filling ? h("em", {}, " still filling") : null), ...cells);
   });
   const box = h("div", { class: "chart-table", tabindex: 0, role: "region", "aria-label": `${panel.title}, as a table` }, h("table", { class: "plain" },
     h("caption", { class: "sr" }, `${panel.title}, ${context.span(body.step)} buckets, newest first, times in ${write.zone}`),
@@ -28,7 +29,10 @@ export function table(holder, context, shownRows = PAGE) {
       h("tr", {}, ...series.flatMap(() => columns.map((name) => h("th", { scope: "col", class: "num" }, name))))),
     h("tbody", {}, ...rows)));
   const left = places.length - rows.length;
-  if (left > 0) box.append(h("button", { type: "button", class: "button-plain", onclick: () => box.replaceWith(table(holder, context, shownRows + 5 * PAGE)) }, `${left.toLocaleString("en-US")} more`));
+  if (left > 0) box.append(h("button", { type: "button", class: "button-plain", onclick: () => {
+    holder.shownRows = shownRows + 5 * PAGE;
+    box.replaceWith(table(holder, context));
+  } }, `${left.toLocaleString("en-US")} more`));
   return box;
 }
 

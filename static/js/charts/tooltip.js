@@ -19,7 +19,7 @@ export function tooltip(holder, u, context) {
   const silent = shown.filter((one) => one.avg[place] == null && !one.between.includes(place));
   tip.replaceChildren(
     h("p", { class: "tip-time" }, `${write.stamp(at)} ${write.local ? write.name : "UTC"} · ${context.span(body.step)}`,
-      place === unfinished(body) ? h("em", {}, " still filling") : null),
+      place >= unfinished(body) ? h("em", {}, " still filling") : null),
     h("table", {}, ...rows),
     ...(known.length > MOST ? [h("p", {}, `and ${known.length - MOST} more`)] : []),
     ...silent.slice(0, 3).map((one) => h("p", { class: "tip-gap" }, `${one.label}: ${reasonAt(context.annotations, one.service, at, body.step) || "no rows"}`)),
