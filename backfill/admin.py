@@ -30,7 +30,7 @@ class TypeFilter(ListFilter):
     parameter_name = "job_type"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in BackfillJob.objects.types()]
+        return self.named(BackfillJob.objects.types())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[BackfillJob]) -> QuerySet[BackfillJob]:
         return queryset.filter(job_type=self.value()) if self.value() else queryset

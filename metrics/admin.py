@@ -35,7 +35,7 @@ class ServiceFilter(ListFilter):
     parameter_name = "service"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in catalogue.service_names()]
+        return self.named(catalogue.service_names())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[SystemMetric]) -> QuerySet[SystemMetric]:
         return queryset.filter(service_name=self.value()) if self.value() else queryset
@@ -46,7 +46,9 @@ class TypeFilter(ListFilter):
     parameter_name = "type"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name) for name in catalogue.type_names()]
+        """Those of the chosen service: a type that it never had would search all of its rows for nothing."""
+        service = request.GET.get("service")
+        return self.named(catalogue.types_of(service) if service else catalogue.type_names())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[SystemMetric]) -> QuerySet[SystemMetric]:
         return queryset.filter(metric_type=self.value()) if self.value() else queryset

@@ -94,6 +94,33 @@ def test_a_link_names_exactly_one_insight_or_one_user(staff):
     assert f'href="{FEEDBACK}?user=u%2F1+%26"' in detail
 
 
+def choices(response, title):
+    """What the filter offers, and which of it is chosen."""
+    changelist = response.context["cl"]
+    [spec] = [each for each in changelist.filter_specs if each.title == title]
+    offered = list(spec.choices(changelist))
+    return [each["display"] for each in offered], [each["display"] for each in offered if each["selected"]]
+
+
+def test_a_chosen_service_is_asked_for_its_own_types_only(staff):
+    metrics(1, service_name="postgres", metric_type="connections")
+    metrics(1, service_name="web-api", metric_type="latency")
+    assert choices(staff.get(METRICS), "type") == (["All", "connections", "latency"], ["All"])
+    one = staff.get(METRICS + "?service=postgres")
+    assert choices(one, "type") == (["All", "connections"], ["All"])
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "title"),
+    [(METRICS, "service", "service"), (METRICS, "type", "type"), (JOBS, "job_type", "type")],
+)
+def test_what_filters_is_what_the_bar_says_even_if_nothing_has_it(staff, path, name, title):
+    metrics(1)
+    response = staff.get(f"{path}?{name}=gone")
+    assert shown(response) == []
+    assert choices(response, title)[1] == ["gone"]
+
+
 def test_an_exact_value_stands_in_the_bar_only_while_it_filters(staff):
     InsightFeedback.objects.create(insight_id="i1", user_id="u1")
     titles = [spec.title for spec in staff.get(FEEDBACK).context["cl"].filter_specs]

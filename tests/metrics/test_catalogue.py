@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from metrics import catalogue, instances, rollups
 from metrics.health import partition_check, rollup_check, service_checks
-from metrics.models import RollupMark, SystemMetric
+from metrics.models import RollupDay, RollupMark, SystemMetric
 from metrics.overview import overview
 from metrics.partitions import listing
 from utxoiq_admin.core.health import Level
@@ -34,6 +34,19 @@ def test_names_come_once_each_by_name(now):
         report(service, "cpu", now)
     report("a", "latency", now - timedelta(days=40))
     assert (catalogue.service_names(), catalogue.type_names()) == (["a", "b"], ["cpu", "latency"])
+
+
+def test_types_of_a_service_are_those_of_its_kept_rows_refreshed_or_not(now):
+    report("a", "cpu", now)
+    report("a", "latency", now - timedelta(days=80), unit="ms")
+    report("b", "queue_depth", now)
+    rollups.refresh()
+    report("a", "memory", now)
+    assert catalogue.types_of("a") == ["cpu", "latency", "memory"]
+    assert catalogue.types_of("b") == ["queue_depth"]
+    assert catalogue.types_of("c") == []
+    RollupDay.objects.filter(metric_type="latency").update(day=now.date() - timedelta(days=91))
+    assert catalogue.types_of("a") == ["cpu", "memory"]
 
 
 def test_an_empty_table_has_no_services():

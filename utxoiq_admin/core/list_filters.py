@@ -1,6 +1,6 @@
 """The filters of the lists: choices that cost no query, a range of time, and the exact value that a link names."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -17,6 +17,12 @@ class ListFilter(SimpleListFilter):
 
     def has_output(self) -> bool:
         return True
+
+    def named(self, names: Iterable[str]) -> list[tuple[str, str]]:
+        """The names as choices, and with them the one that filters: a list that it empties must not read "All"."""
+        chosen = self.value()
+        found = list(names)
+        return [(name, name) for name in [*found, *([chosen] if chosen and chosen not in found else [])]]
 
 
 class ChoiceFilter(ListFilter):
