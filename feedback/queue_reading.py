@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,7 +11,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from feedback.models import InsightFlag, InsightReview, ReviewEvent, ReviewSkip
 from feedback.review_claims import ORDER, live_claims, live_skips
-from feedback.review_models import DatabaseClock
+from feedback.review_models import DatabaseClock, Verdict
 from feedback.review_texts import known_texts
 from utxoiq_admin.core import cursors
 from utxoiq_admin.core.schemas import is_storable
@@ -41,6 +41,7 @@ class Wish:
     age: str = ""
     flags: str = ""
     reason: str = ""
+    verdict: str = ""
     find: str = ""
     after: str = ""
 
@@ -49,7 +50,7 @@ class Wish:
         """From an address or a form; a value that no filter has counts as none."""
         text = {name: str(given.get(name, ""))[:200].strip() for name in cls.__dataclass_fields__}
         text = {name: value if is_storable(value) else "" for name, value in text.items()}
-        offered = {"tab": TABS, "kind": KINDS, "age": AGES, "flags": FLAGS}
+        offered = {"tab": TABS, "kind": KINDS, "age": AGES, "flags": FLAGS, "verdict": Verdict.values}
         for name, values in offered.items():
             if text[name] not in values:
                 text[name] = ""
@@ -57,7 +58,7 @@ class Wish:
 
     @property
     def filtered(self) -> bool:
-        return any((self.kind, self.age, self.flags, self.reason, self.find))
+        return any((self.kind, self.age, self.flags, self.reason, self.verdict, self.find))
 
     def address(self, **changes: str) -> str:
         """This wish, changed, as the query of an address."""
@@ -88,16 +89,31 @@ def rows_of(moderator: User, wish: Wish) -> "QuerySet[InsightReview]":
     if wish.find:
         return rows.filter(insight_id__startswith=wish.find)
     rows = _of_tab(rows, moderator, wish.tab)
+    if wish.tab == "decided":
+        return _decided(rows, wish)
     if wish.kind:
         rows = rows.filter(**{f"{wish.kind}__gt": 0})
     if wish.age:
         rows = rows.filter(waiting_since__lt=DatabaseClock() - timedelta(hours=AGES[wish.age][1]))
     if wish.flags:
         rows = rows.filter(unjudged__gte=int(wish.flags))
-    if wish.reason:
-        flags = InsightFlag.objects.filter(insight_id=OuterRef("insight_id"), withdrawn_at=None)
-        rows = rows.filter(Exists(flags.filter(flag_reason__icontains=wish.reason)))
-    return rows
+    return _with_reason(rows, wish.reason)
+
+
+def _decided(rows: "QuerySet[InsightReview]", wish: Wish) -> "QuerySet[InsightReview]":
+    """The filters of decided ones: by the verdict and how long ago it was, since no flag of theirs is open."""
+    if wish.verdict:
+        rows = rows.filter(last_verdict=wish.verdict)
+    if wish.age:
+        rows = rows.filter(decided_at__lt=DatabaseClock() - timedelta(hours=AGES[wish.age][1]))
+    return _with_reason(rows, wish.reason)
+
+
+def _with_reason(rows: "QuerySet[InsightReview]", words: str) -> "QuerySet[InsightReview]":
+    if not words:
+        return rows
+    flags = InsightFlag.objects.filter(insight_id=OuterRef("insight_id"), withdrawn_at=None)
+    return rows.filter(Exists(flags.filter(flag_reason__icontains=words)))
 
 
 def _of_tab(rows: "QuerySet[InsightReview]", moderator: User, tab: str) -> "QuerySet[InsightReview]":
@@ -168,7 +184,7 @@ def _page(rows: "QuerySet[InsightReview]", wish: Wish, *, decided: bool) -> "cur
     place = cursors.decode(wish.after) if wish.after else None
     rows = rows.order_by(*DECIDED_ORDER)
     if place is not None:
-        if len(place) != 2 or not isinstance(place[1], str):
+        if len(place) != 2 or not (isinstance(place[0], datetime) and isinstance(place[1], str)):
             raise cursors.InvalidCursor(
                 "The cursor belongs to another list. Leave it out to begin at the start."
             )

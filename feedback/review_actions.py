@@ -135,6 +135,14 @@ def note_of(request: HttpRequest) -> str:
     return note
 
 
+def seen_text(request: HttpRequest, insight_id: str) -> dict[str, Any] | None:
+    """The text as it stood on the page. Raises Malformed for one that this page never showed."""
+    try:
+        return review_texts.as_seen(insight_id, field(request, "text"))
+    except ValueError as error:
+        raise Malformed(str(error)) from None
+
+
 def next_item(request: ModeratorRequest, after: InsightReview | None) -> str | None:
     """Claim the next one of the list that the page shows; its id, or None at the queue's end."""
     review_rows.refresh(wait=False)
@@ -170,7 +178,8 @@ class RenewAction(Action):
 
 class ReleaseAction(Action):
     def act(self, request: ModeratorRequest) -> dict[str, Any]:
-        review_claims.release(moderator=request.user, token=parsed(request, "token", uuid.UUID))
+        give_back = review_claims.leave if request.POST.get("leaving") else review_claims.release
+        give_back(moderator=request.user, token=parsed(request, "token", uuid.UUID))
         return {}
 
 
@@ -195,7 +204,7 @@ class DecideAction(Action):
             verdict=verdict_of(request),
             note=note_of(request),
             seen=ids_in(json_of(request, "seen", list)),
-            text=review_texts.text_of(insight_id).as_json(),
+            text=seen_text(request, insight_id),
         )
         words = queue_words.verdict_line(event.verdict)
         return {"done": done(event, words)} | drawn(request, next_item(request, left))
@@ -249,10 +258,11 @@ class BulkAction(Action):
             return {
                 "dialog": render_to_string("feedback/review_bulk.html", self._preview(list(chosen)), request)
             }
-        texts = {key: review_texts.text_of(key).as_json() for key in chosen}
+        known = review_texts.known_texts(list(chosen))
+        texts = {key: review_texts.as_known(row) for key, row in known.items()}
         report = review_decisions.decide_bulk(
             moderator=request.user,
-            items=[Item(key, ids_in(seen), texts[key]) for key, seen in chosen.items()],
+            items=[Item(key, ids_in(seen), texts.get(key)) for key, seen in chosen.items()],
             verdict=verdict_of(request),
             note=note_of(request),
         )

@@ -11,13 +11,15 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models.functions import Least
 
 from feedback import review_rows
 from feedback.review_models import DatabaseClock, InsightReview, ReviewClaim, ReviewSkip
 from feedback.review_refusals import Refused, Why
 from utxoiq_admin.core import cursors
 
+LEAVING = timedelta(seconds=5)
 SKIPPED_FOR = timedelta(hours=24)
 ORDER = ("-priority", "-insight_id")
 
@@ -124,6 +126,12 @@ def renew(*, moderator: User, token: uuid.UUID) -> datetime | None:
 def release(*, moderator: User, token: uuid.UUID) -> None:
     """Give it back; nothing happens if it is held no more."""
     ReviewClaim.objects.filter(moderator=moderator, token=token).delete()
+
+
+def leave(*, moderator: User, token: uuid.UUID) -> None:
+    """A page went: it is given back in LEAVING, unless another tab of the same person renews it before."""
+    mine = ReviewClaim.objects.filter(moderator=moderator, token=token)
+    mine.update(expires_at=Least(F("expires_at"), DatabaseClock() + LEAVING))
 
 
 @transaction.atomic

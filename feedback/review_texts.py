@@ -16,10 +16,11 @@ from urllib.parse import quote, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from django.conf import settings
+from django.core import signing
 from django.utils import timezone
 from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
-from feedback.models import InsightText
+from feedback.models import InsightReview, InsightText
 from utxoiq_admin.core.schemas import Text
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,8 @@ TIMEOUT = 1.0  # seconds, for all of it
 PAUSE = 10.0  # seconds after a failure in which nobody asks
 FRESH = timedelta(minutes=5)
 MAX_BYTES = 262_144
+SALT = "feedback.review_texts"
+WARMED = 20  # of the queue's head: what comes up in the next minutes
 _paused_until = 0.0  # by time.monotonic(), for this process
 
 
@@ -66,6 +69,24 @@ class Seen:
             for name, moment in (("published_at", self.published_at), ("seen_at", self.seen_at))
         }
         return asdict(self) | times | {"source": self.source.value}
+
+    def signed(self) -> str:
+        """The same for a page to carry: what comes back with a decision is what was on the page. "" for no text."""
+        text = self.as_json()
+        return signing.dumps(text, salt=SALT, compress=True) if text else ""
+
+
+def as_seen(insight_id: str, signed: str) -> dict[str, Any] | None:
+    """The text that a page carried of this insight. Raises ValueError for one that we did not sign, or of another."""
+    if not signed:
+        return None
+    try:
+        text: dict[str, Any] = signing.loads(signed, salt=SALT)
+    except signing.BadSignature:
+        raise ValueError("The text that was seen cannot be read.") from None
+    if text.get("insight_id") != insight_id:
+        raise ValueError("The text that was seen is another insight's.")
+    return text
 
 
 class Evidence(BaseModel):
@@ -120,9 +141,28 @@ def text_of(insight_id: str) -> Seen:
     return _seen(insight_id, _keep(insight_id, answer, now), Source.FRESH)
 
 
+def warm() -> int:
+    """Ask for the texts at the head of the queue before a moderator waits for them; how many are known and fresh."""
+    heads = InsightReview.objects.filter(state=InsightReview.State.WAITING).order_by(
+        "-priority", "-insight_id"
+    )
+    found = 0
+    for insight_id in heads.values_list("pk", flat=True)[:WARMED]:
+        source = text_of(insight_id).source
+        if source in (Source.UNREACHABLE, Source.NOT_SET_UP):
+            break
+        found += 1
+    return found
+
+
 def known_texts(insight_ids: list[str]) -> dict[str, InsightText]:
     """What is kept of these, without asking anybody."""
     return InsightText.objects.in_bulk(insight_ids)
+
+
+def as_known(row: InsightText) -> dict[str, Any] | None:
+    """What is kept of one, to be kept with a decision on a list that shows headlines."""
+    return _seen(row.insight_id, row, Source.GONE if row.gone_at else Source.FRESH).as_json()
 
 
 def original_url(insight_id: str) -> str:

@@ -11,6 +11,7 @@ from feedback import queue_reading, queue_words, review_rows
 from feedback.queue_item import Item, item
 from feedback.queue_reading import Wish
 from feedback.review_claims import live_claims
+from feedback.review_models import Verdict
 from utxoiq_admin.core.cursors import InvalidCursor
 from utxoiq_admin.core.pages import Page
 from utxoiq_admin.core.schemas import is_storable
@@ -76,6 +77,7 @@ class ReviewPage(Page):
                 "kinds": queue_reading.KINDS,
                 "ages": queue_reading.AGES,
                 "flag_steps": queue_reading.FLAGS,
+                "verdicts": Verdict.choices,
             }
         return super().get_context_data(**context, **kwargs)
 

@@ -1,6 +1,6 @@
 """Celery's doors to the services of `feedback`."""
 
-from feedback import figures, figures_verify, review_rows
+from feedback import figures, figures_verify, review_rows, review_texts
 from utxoiq_admin.core.heartbeats import heard_task
 from utxoiq_admin.core.task_runs import recorded
 
@@ -22,6 +22,12 @@ def verify_figures() -> str:
 def refresh_reviews() -> str:
     """Every 5 s: insights whose flags changed are computed anew."""
     return f"{review_rows.refresh(wait=False)} marks"
+
+
+@heard_task("feedback.warm_texts")
+def warm_texts() -> str:
+    """Every minute: the texts of the insights that come up next, so that a moderator waits for none."""
+    return f"{review_texts.warm()} texts"
 
 
 @recorded("feedback.measure_queue", expires=240)

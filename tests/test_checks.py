@@ -40,6 +40,7 @@ def test_the_settings_of_the_tests_are_fine():
         ({"DB_POOL_MIN_SIZE": 10, "DB_POOL_MAX_SIZE": 10}, {"W002"}),
         ({"STATEMENT_TIMEOUT_MS": 0}, {"E004"}),
         ({"REDIS_TIMEOUT": 0}, {"E004"}),
+        ({"REVIEW_CLAIM_SECONDS": 119}, {"E004"}),
         ({"DEBUG": True, "ALLOWED_HOSTS": ["localhost", "admin.example.org"]}, {"W001"}),
         ({"DEBUG": True, "ALLOWED_HOSTS": ["localhost", "127.0.0.1", "[::1]"]}, set()),
         ({"DEBUG": False, "ALLOWED_HOSTS": ["*"]}, {"W003"}),

@@ -12,6 +12,8 @@ from utxoiq_admin.retention.storage import make as make_storage
 
 LOCAL_HOSTS = {"127.0.0.1", "localhost", "[::1]", "::1", ".localhost", "testserver"}
 
+RENEWED_SECONDS = 120  # two renewals of the queue's page: one may be lost
+
 
 @register("platform")
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
@@ -95,6 +97,13 @@ def _hosts() -> Iterator[CheckMessage]:
 
 
 def _limits() -> Iterator[CheckMessage]:
+    if settings.REVIEW_CLAIM_SECONDS < RENEWED_SECONDS:
+        yield _error(
+            4,
+            f"REVIEW_CLAIM_SECONDS is {settings.REVIEW_CLAIM_SECONDS}: a page renews what it holds once a minute, so "
+            "holds would end under those who work.",
+            f"Set REVIEW_CLAIM_SECONDS to at least {RENEWED_SECONDS}.",
+        )
     for name in ("STATEMENT_TIMEOUT_MS", "REDIS_TIMEOUT", "FLAG_THRESHOLD"):
         if getattr(settings, name) <= 0:
             yield _error(

@@ -251,6 +251,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 5.0,
         "options": {"expire_seconds": 5},
     },
+    "ask for the texts that come up in the queue": {
+        "task": "feedback.warm_texts",
+        "schedule": 60.0,
+        "options": {"expire_seconds": 50},
+    },
     "measure the review queue": {
         "task": "feedback.measure_queue",
         "schedule": 300.0,

@@ -4,6 +4,9 @@ const [list, pane, bar, said, note] = ["list", "item", "bar", "said", "note"].ma
 const REFRESH_MS = 15_000, RENEW_MS = 60_000, AHEAD = 3;
 const KEYS = { 1: "inaccurate", 2: "misleading", 3: "spam", 4: "nothing_wrong", 5: "escalated", 0: "already_gone" };
 const previews = new Map(); // drawn ahead: insight -> promise of its fragment
+// Two tabs of one person hold by one token: when one of them goes, the other keeps it.
+const tabs = new BroadcastChannel("review");
+tabs.onmessage = ({ data }) => { if (data.left && data.left === token()) setTimeout(renew, 500); };
 let busy = false, lastEvent = "", looking = null;
 
 const article = () => pane.querySelector("article");
@@ -78,7 +81,7 @@ function decide(verdict) {
     return;
   }
   const key = noteKey();
-  act("decide", { insight: insight(), token: token(), verdict, note: note.value, seen: JSON.stringify(shown.dataset.seen ? shown.dataset.seen.split(",") : []) }, (answer) => {
+  act("decide", { insight: insight(), token: token(), verdict, note: note.value, text: shown.dataset.text, seen: JSON.stringify(shown.dataset.seen ? shown.dataset.seen.split(",") : []) }, (answer) => {
     localStorage.removeItem(key);
     lastEvent = String(answer.done.event);
     say(`${answer.done.text} · u undo`);
@@ -220,6 +223,8 @@ addEventListener("pagehide", () => {
   if (!token()) return;
   const body = new FormData();
   body.set("token", token());
+  body.set("leaving", "1");
+  tabs.postMessage({ left: token() });
   body.set("csrfmiddlewaretoken", root.querySelector("[name=csrfmiddlewaretoken]").value);
   navigator.sendBeacon(`${root.dataset.base}release/`, body);
 });
@@ -230,4 +235,5 @@ addEventListener("resize", fit);
 fit();
 setInterval(refresh, REFRESH_MS);
 setInterval(renew, RENEW_MS);
+renew(); // the page before this one, a reload say, has let go of what it held
 mark();

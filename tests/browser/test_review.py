@@ -5,8 +5,9 @@ import time
 import pytest
 from django.core.management import call_command
 
-from feedback import review_rows
+from feedback import review_claims, review_rows
 from feedback.models import InsightFeedback, InsightText, ReviewClaim, ReviewEvent
+from feedback.review_claims import live_claims
 from tests.accounts.access import person
 from tests.feedback.reviewing import decided, flag, moderator, row
 
@@ -108,10 +109,25 @@ def test_looking_around_holds_nothing_and_enter_does(ana):
     page.keyboard.press("Escape")
     ana.go("/schedule/")
     page.wait_for_function("true")
-    end = time.monotonic() + 5
-    while ReviewClaim.objects.exists() and time.monotonic() < end:
+    end = time.monotonic() + 10
+    while live_claims().exists() and time.monotonic() < end:
         time.sleep(0.02)
-    assert not ReviewClaim.objects.exists()  # leaving gives it back
+    assert not live_claims().exists()  # leaving gives it back within seconds
+
+
+def test_closing_a_second_tab_or_reloading_keeps_what_the_first_holds(ana):
+    page = ana.page
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#review-item article:not([data-token=''])")
+    second = page.context.new_page()
+    second.goto(page.url)
+    second.wait_for_selector("#review-item article:not([data-token=''])")
+    second.close()
+    page.reload()
+    page.wait_for_selector("#review-item article:not([data-token=''])")
+    time.sleep(review_claims.LEAVING.total_seconds() + 1)
+    held = live_claims().get()
+    assert str(held.token) == page.locator("#review-item article").get_attribute("data-token")
 
 
 def test_an_escalation_asks_for_its_note_and_a_verdict_is_undone_in_sight(ana):

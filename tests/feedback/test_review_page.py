@@ -2,16 +2,19 @@
 
 import json
 import re
+from datetime import timedelta
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from feedback import review_claims, review_decisions, review_rows
 from feedback.models import InsightReview, InsightText, JudgedFlag, ReviewClaim, ReviewEvent
 from tests.accounts.access import bearer, signed_in, token
 from tests.feedback.reviewing import decided, flag, flagged, moderator
+from utxoiq_admin.core import cursors
 
 pytestmark = pytest.mark.django_db
 ACTIONS = ["claim", "next", "renew", "release", "decide", "skip", "undo", "ignore", "bulk"]
@@ -287,3 +290,44 @@ def test_an_id_of_several_lines_breaks_no_page(ana):
     assert "one%0Atwo/" in ana.get("/review/history/").content.decode()
     flagged("three\nfour")
     assert signed_in("staff").get("/").status_code == 200
+
+
+def test_the_cursor_of_one_tab_begins_another_at_its_start(ana):
+    for n in range(3):
+        flagged(f"w{n}")
+    decided(ana.user, flagged("done"), review_decisions.Verdict.SPAM)
+    by_priority = cursors.place(InsightReview.objects.get(pk="w1"), ("-priority", "-insight_id"))
+    by_time = cursors.place(InsightReview.objects.get(pk="done"), ("-decided_at", "-insight_id"))
+    for tab, cursor, wanted in (("decided", by_priority, ["done"]), ("waiting", by_time, ["w2", "w1", "w0"])):
+        page = ana.get("/review/", {"tab": tab, "after": cursor})
+        assert [row.review.pk for row in page.context["rows"]] == wanted
+        assert "after=" not in " ".join(query for *_, query in page.context["tabs"])
+
+
+def test_decided_ones_are_filtered_by_verdict_and_age(ana):
+    decided(ana.user, flagged("spam"), review_decisions.Verdict.SPAM)
+    decided(ana.user, flagged("fine"), review_decisions.Verdict.NOTHING_WRONG)
+    decided(ana.user, flagged("old", reason="wrong fee"), review_decisions.Verdict.SPAM)
+    InsightReview.objects.filter(pk="old").update(decided_at=timezone.now() - timedelta(hours=7))
+
+    def listed(**query):
+        page = ana.get("/review/", {"tab": "decided", **query})
+        return [row.review.pk for row in page.context["rows"]]
+
+    assert listed(verdict="spam") == ["spam", "old"]
+    assert listed(age="6h") == ["old"] and listed(reason="fee") == ["old"]
+    assert listed(verdict="nothing_wrong") == ["fine"] and listed(verdict="nothing_wrong", age="6h") == []
+    # Filters of open flags say nothing of decided ones, and hide none of them.
+    assert len(listed(kind="spam", flags="10")) == 3
+
+
+def test_a_page_that_goes_gives_back_in_seconds_and_one_that_stays_keeps(ana):
+    flagged("i")
+    claim = review_claims.claim(moderator=ana.user, insight_id="i")
+    ana.post("/review/release/", {"token": claim.token, "leaving": "1"})
+    (left,) = review_claims.live_claims()
+    assert left.expires_at - timezone.now() <= review_claims.LEAVING
+    assert ana.post("/review/renew/", {"token": claim.token}).json()["until"]
+    assert review_claims.live_claims().get().expires_at - timezone.now() > timedelta(minutes=9)
+    ana.post("/review/release/", {"token": claim.token})
+    assert not review_claims.live_claims().exists()

@@ -1,9 +1,11 @@
 """The insight's text from a real HTTP server: fresh, kept, gone, slow, broken, away."""
 
 import contextlib
+import html
 import json
 import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -128,7 +130,18 @@ def test_the_page_says_what_it_shows_and_the_decision_keeps_it(api, settings):
     page = client.get("/review/item/?insight=i/1").content.decode()
     assert "does not answer" in page and "as last seen, 6 min ago" in page
     seen = page.split('data-seen="')[1].split('"')[0].split(",")
-    client.post("/review/decide/", {"insight": "i/1", "verdict": "spam", "seen": json.dumps(seen)})
+    text = html.unescape(page.split('data-text="')[1].split('"')[0])
+    # What the platform says by now, and what another page showed, is not what the moderator judged.
+    InsightText.objects.update(headline="Rewritten since")
+    body = {"insight": "i/1", "verdict": "spam", "seen": json.dumps(seen)}
+    for forged in (
+        "x" + text,
+        text_of("i/2").signed() or "x",
+        replace(text_of("i/1"), insight_id="i/2").signed(),
+    ):
+        assert client.post("/review/decide/", body | {"text": forged}).status_code == 422
+    assert ReviewEvent.objects.count() == 0
+    client.post("/review/decide/", body | {"text": text})
     kept = ReviewEvent.objects.get().text
     assert (kept["headline"], kept["summary"], kept["source"]) == (
         "Fees spike",
@@ -143,3 +156,20 @@ def test_a_link_in_evidence_leads_to_the_web_or_nowhere():
         == "https://a.example/"
     )
     assert review_texts.evidence_url({"kind": "x", "value": 1, "url": "javascript:alert(1)"}) == ""
+
+
+def test_the_head_of_the_queue_is_asked_for_before_anybody_looks(api, monkeypatch):
+    for n in range(4):
+        flagged(f"i{n}", 3 + n)
+    monkeypatch.setattr(review_texts, "WARMED", 3)
+    assert review_texts.warm() == 3
+    assert [path.rsplit("/", 1)[1] for path, *_ in api.asked] == ["i3", "i2", "i1"]
+    assert review_texts.warm() == 3 and len(api.asked) == 3
+    assert text_of("i3").headline == "Fees spike" and len(api.asked) == 3
+
+
+def test_an_api_that_is_away_is_asked_once_a_round(api):
+    for n in range(4):
+        flagged(f"i{n}")
+    api.answer = (500, b"", 0)
+    assert review_texts.warm() == 0 and len(api.asked) == 1
