@@ -13,6 +13,7 @@ from metrics import partitions
 from tests.demo.conftest import ANCHOR, FEW, NOW, TABLES, counts, digest, one, rows
 from utxoiq_admin.demo import living, removal
 from utxoiq_admin.demo.curves import Curve
+from utxoiq_admin.demo.jobs import jobs_at
 from utxoiq_admin.demo.living import keep_alive
 from utxoiq_admin.demo.loading import plan_of
 from utxoiq_admin.demo.models import DemoState
@@ -150,6 +151,20 @@ def test_running_jobs_move_and_those_taken_in_hand_do_not(load: Any) -> None:
     assert moved.current_block > other.current_block
     assert moved.progress_percentage > other.progress_percentage  # type: ignore[operator]
     assert (left.status, left.current_block) == ("paused", mine.current_block)
+
+
+@pytest.mark.django_db
+def test_the_first_step_of_a_job_is_as_long_as_the_time_it_took(load: Any) -> None:
+    """Else the pace that is learnt from it, and the time that is left, are wrong from the first minute on."""
+    plan = plan_of(load())
+    planned = {job.id: job for job in jobs_at(plan, NOW)}
+    running = BackfillJob.objects.filter(status="running", estimated_completion__gt=NOW)
+    assert running
+    for moment in (NOW, NOW + timedelta(seconds=20)):
+        keep_alive(now=moment)
+        for job in running:
+            assert job.current_block == planned[job.pk].fields_at(moment)["current_block"]
+        running = running.all()
 
 
 @pytest.mark.django_db

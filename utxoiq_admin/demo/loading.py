@@ -119,7 +119,7 @@ def _fresh(token: uuid.UUID, *, days: int, seed: int, now: datetime, count: int)
     anchor = now.astimezone(UTC).replace(second=0, microsecond=0)
     state.state, state.phase, state.percent, state.rows = State.LOADING, Phase.JOBS, 0.0, 0
     state.seed, state.days, state.insights, state.anchor = seed, days, count, anchor
-    state.started_at = state.updated_at = timezone.now()
+    state.started_at, state.updated_at = now, timezone.now()
     # Both ends of what is there: nothing yet, and the anchor's own minute belongs to the load.
     state.metrics_from = state.metrics_until = anchor + timedelta(minutes=1)
     state.insights_loaded, state.events_until = 0, anchor
@@ -149,8 +149,10 @@ def _slice(token: uuid.UUID) -> DemoState:
     return state
 
 
-def _jobs(_state: DemoState, plan: Plan) -> tuple[float, int]:
-    rows = [job.row_at(plan.anchor) for job in jobs_at(plan, plan.anchor)]
+def _jobs(state: DemoState, plan: Plan) -> tuple[float, int]:
+    # At the second, not at the anchor's minute: whoever watches them takes their first step for their pace.
+    now = state.started_at or plan.anchor
+    rows = [job.row_at(now) for job in jobs_at(plan, now)]
     return 1.0, len(BackfillJob.objects.bulk_create(rows))
 
 
