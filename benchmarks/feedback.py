@@ -6,6 +6,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from unittest.mock import patch
 
 from django.contrib.auth.models import Group, User
@@ -16,6 +17,7 @@ from benchmarks.ingest import web_server
 from benchmarks.lists import LIMIT_MS, p95
 from benchmarks.report import Report
 from feedback import figures, stats
+from feedback.models import InsightReview
 from feedback.services import feedback_save
 from utxoiq_admin.accounts.services import token_create
 from utxoiq_admin.core.listener import Listener
@@ -25,6 +27,7 @@ MISSES = 10.0  # percent of reads
 MIX, HOT = 6_000, 100  # calls of the mix, and insights they are about
 DEEP = 1_000  # pages
 PENDING = 5_000  # changes that wait to be added
+NEVER = datetime(2000, 1, 1, tzinfo=UTC)  # marks rows that this made
 
 
 def measure(report: Report, *, repeat: int) -> None:
@@ -34,7 +37,9 @@ def measure(report: Report, *, repeat: int) -> None:
     user = User.objects.create_user("bench-feedback")
     user.groups.add(Group.objects.get(name="staff"))
     client.force_login(user)
+    _decisions()
     _pages(report, client, repeat)
+    InsightReview.objects.filter(computed_at=NEVER).delete()
     _pending()
     for by in ("last_at", "flags", "average"):
         report.add(
@@ -64,6 +69,20 @@ def _pages(report: Report, client: Client, repeat: int) -> None:
         )
     most = figures.listed(order=figures.Order("flags"), size=1).rows[0].insight_id
     report.add("insight, the most flagged one", p95(client, f"/insights/{most}/", repeat), LIMIT_MS)
+
+
+def _decisions() -> None:
+    """Insights that were decided, so many that the order of decisions has a page DEEP."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """INSERT INTO insight_reviews (insight_id, state, unjudged, counted, inaccurate, misleading, spam, other,
+                 trusted, points, priority, ratings, burst, burst_seconds, new_accounts, last_verdict, decided_at,
+                 computed_at)
+               SELECT insight_id, 'decided', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 'spam', last_at, %s
+               FROM insight_figures LIMIT %s ON CONFLICT (insight_id) DO NOTHING""",
+            [NEVER, 2 * DEEP * 50],
+        )
+        cursor.execute("ANALYZE insight_reviews")
 
 
 def _deep_cursor(order: figures.Order) -> str | None:

@@ -7,7 +7,7 @@ moment, even negative: read through this module.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -62,6 +62,11 @@ SELECT {_FIELDS} FROM (
   (SELECT {_FIELDS} FROM moved WHERE {{condition}} ORDER BY {{order}} LIMIT %(size)s)) AS both_kinds
 ORDER BY {{order}} LIMIT %(size)s
 """  # noqa: S608
+# idx_reviews_last_decision serves it; figures are looked up for the page alone.
+_DECIDED = """
+SELECT insight_id, decided_at FROM insight_reviews WHERE decided_at IS NOT NULL AND {condition}
+ORDER BY {order} LIMIT %(size)s
+"""
 _KNOWN = f"""{_MOVED.format(where="WHERE insight_id = ANY(%(insights)s)")}
 SELECT {_FIELDS} FROM moved UNION ALL
 SELECT {_FIELDS} FROM insight_figures
@@ -79,8 +84,9 @@ class Figures:
     stars: int  # the sum of the ratings
     comments: int
     flags: int  # flags that stand, those of archived rows too
-    last_at: datetime  # when somebody last said something
+    last_at: datetime | None  # when somebody last said something; None while nobody did
     average: float | None  # None while nobody rated
+    decided_at: datetime | None = None  # of the last decision in force; told in the order of decisions alone
 
 
 @dataclass(frozen=True)
@@ -106,6 +112,7 @@ _KINDS: dict[str, type] = {
     "average": float,
     "comments": int,
     "flags": int,
+    "decided_at": datetime,
 }
 ORDERS = tuple(_KINDS)
 
@@ -123,11 +130,25 @@ def listed(
         parameters |= _place(cursor, order)
         sign = "<" if order.descending != backwards else ">"
         condition += f" AND ({order.by}, insight_id) {sign} (%(value)s, %(insight)s)"
-    statement = _PAGE.format(condition=condition, order=order.sql(backwards=backwards))
+    by_decision = order.by == "decided_at"
+    statement = (_DECIDED if by_decision else _PAGE).format(
+        condition=condition, order=order.sql(backwards=backwards)
+    )
     with connection.cursor() as database:
         database.execute(statement, parameters)
-        found = [Figures(*row) for row in database.fetchall()]
+        rows = database.fetchall()
+    found = _with_figures(dict(rows)) if by_decision else [Figures(*row) for row in rows]
     return _paged(found, order, cursor, backwards=backwards, size=size)
+
+
+def _with_figures(decided: dict[str, datetime]) -> list[Figures]:
+    """The figures of insights by when they were decided; of whom nobody says anything any more all are 0."""
+    figures = known(list(decided))
+    nothing = Figures("", 0, 0, 0, 0, 0, None, None)
+    return [
+        replace(figures.get(insight, nothing), insight_id=insight, decided_at=moment)
+        for insight, moment in decided.items()
+    ]
 
 
 def _paged(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from feedback.figures import Figures, known
-from feedback.models import InsightFeedback, InsightFigures, InsightFlag, InsightText
+from feedback.models import InsightFeedback, InsightFigures, InsightFlag, InsightReview, InsightText
 from feedback.stats import stats_of
 from utxoiq_admin.core.cursors import Page
 
@@ -20,14 +20,15 @@ class Row:
 
     figures: Figures
     headline: str | None
+    review: InsightReview | None = None  # where it stands with the moderators, if it was ever flagged
 
 
 def rows(listed: Sequence[Figures]) -> list[Row]:
-    """The figures with the headlines that are known."""
-    headlines = dict(
-        InsightText.objects.filter(pk__in=[one.insight_id for one in listed]).values_list("pk", "headline")
-    )
-    return [Row(one, headlines.get(one.insight_id)) for one in listed]
+    """The figures with the headlines that are known and the last decisions."""
+    ids = [one.insight_id for one in listed]
+    headlines = dict(InsightText.objects.filter(pk__in=ids).values_list("pk", "headline"))
+    reviews = InsightReview.objects.in_bulk(ids)
+    return [Row(one, headlines.get(one.insight_id), reviews.get(one.insight_id)) for one in listed]
 
 
 def search(text: str) -> list[Row]:

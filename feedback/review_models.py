@@ -81,6 +81,11 @@ class InsightReview(models.Model):
             models.Index(
                 F("decided_at").desc(), F("insight_id").desc(), name="idx_reviews_decided", condition=Q(state="decided")
             ),
+            # The list of insights by their last decision, those that were flagged again included.
+            models.Index(
+                F("decided_at").desc(), F("insight_id").desc(), name="idx_reviews_last_decision",
+                condition=Q(decided_at__isnull=False),
+            ),
         ]  # fmt: skip
 
     def __str__(self) -> str:

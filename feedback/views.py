@@ -1,11 +1,13 @@
 """The list of insights, one insight, and the list as a file."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.mixins import LoginRequiredMixin, PermissionRequiredMixin
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import reverse
@@ -16,7 +18,7 @@ from feedback.figures import LEAST_RATINGS, ORDERS, Figures, Order
 from feedback.models import InsightFigures, InsightReview
 from feedback.queue_item import decisions_of
 from utxoiq_admin.core.admin import EXPORT_LIMIT, NOT_UNDERSTOOD, PAGE_SIZE, bounded_count
-from utxoiq_admin.core.csv_export import stream_csv
+from utxoiq_admin.core.csv_export import BATCH, stream_csv
 from utxoiq_admin.core.cursors import InvalidCursor
 from utxoiq_admin.core.cursors import Page as Found
 from utxoiq_admin.core.display import count_text
@@ -30,8 +32,19 @@ COLUMNS = {
     "comments": "comments",
     "flags": "flags that stand",
     "last_at": "last said",
+    "decided_at": "last decision",
 }
-EXPORTED = ("insight_id", "users", "ratings", "average", "comments", "flags", "last_at")
+EXPORTED = (
+    "insight_id",
+    "users",
+    "ratings",
+    "average",
+    "comments",
+    "flags",
+    "last_at",
+    "last_verdict",
+    "decided_at",
+)
 
 
 class NotUnderstood(ValueError):
@@ -105,7 +118,9 @@ class InsightsPage(Page):
         if not (found.next or found.prev):
             count, exact = len(found.rows), True
         else:
-            counted = InsightFigures.objects.all()
+            counted: QuerySet[Any] = InsightFigures.objects.all()
+            if order.by == "decided_at":
+                counted = InsightReview.objects.filter(decided_at__isnull=False)
             if order.by == "average":
                 counted = counted.filter(ratings__gte=order.least_ratings)
             count, exact = bounded_count(counted)
@@ -137,8 +152,14 @@ class InsightsExport(LoginRequiredMixin, PermissionRequiredMixin, View):
 
 
 def _exported(order: Order) -> Iterator[tuple[Any, ...]]:
-    for one in figures.every(order):
-        yield (one.insight_id, one.voices, one.ratings, one.average, one.comments, one.flags, one.last_at)
+    every = figures.every(order)
+    while batch := list(islice(every, BATCH)):
+        for row in insights.rows(batch):
+            one, review = row.figures, row.review
+            yield (
+                one.insight_id, one.voices, one.ratings, one.average, one.comments, one.flags, one.last_at,
+                review and review.last_verdict, review and review.decided_at,
+            )  # fmt: skip
 
 
 class InsightPage(Page):

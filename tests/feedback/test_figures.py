@@ -171,7 +171,7 @@ def expected(order: Order) -> list[str]:
 
 def test_every_order_forwards_and_backwards_page_by_page():
     crowd()
-    for by in ORDERS:
+    for by in set(ORDERS) - {"decided_at"}:  # which is another table's: see test_insights
         for least in LEAST_RATINGS if by == "average" else (1,):
             for descending in (True, False):
                 order = Order(by, descending, least)

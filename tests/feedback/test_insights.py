@@ -14,9 +14,11 @@ from django.urls import reverse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from feedback import figures, insights
+from feedback import figures, insights, review_rows
 from feedback.models import InsightFeedback, InsightFlag, InsightText
+from feedback.review_models import Verdict
 from tests.accounts.access import signed_in
+from tests.feedback.reviewing import decided, flag, flagged, moderator
 from tests.feedback.writing import RUNS, STRESS
 from utxoiq_admin.core import cache
 from utxoiq_admin.core.admin import NOT_UNDERSTOOD, PAGE_SIZE
@@ -142,11 +144,66 @@ def test_the_export_has_the_order_of_the_list(staff):
     answer = staff.get("/insights/export.csv?sort=-comments")
     rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode())))
     assert rows == [
-        ["insight_id", "users", "ratings", "average", "comments", "flags", "last_at"],
-        ["j", "2", "0", "", "2", "1", "2026-03-01T13:00:00+00:00"],
-        ["'=i", "1", "1", "5.0", "0", "0", "2026-03-01T12:00:00+00:00"],
+        [
+            "insight_id",
+            "users",
+            "ratings",
+            "average",
+            "comments",
+            "flags",
+            "last_at",
+            "last_verdict",
+            "decided_at",
+        ],
+        ["j", "2", "0", "", "2", "1", "2026-03-01T13:00:00+00:00", "", ""],
+        ["'=i", "1", "1", "5.0", "0", "0", "2026-03-01T12:00:00+00:00", "", ""],
     ]
     assert staff.get("/insights/export.csv?sort=x").status_code == 404
+
+
+def test_the_last_decision_is_told_and_sorts_pages_forwards_and_backwards(staff, monkeypatch):
+    """Decided ones alone stand in that order, archived and reopened ones too."""
+    monkeypatch.setattr("feedback.views.PAGE_SIZE", 3)
+    ana = moderator()
+    for n in range(7):
+        decided(ana, flagged(f"i{n}", 3), Verdict.SPAM if n % 2 else Verdict.NOTHING_WRONG)
+    say("never", "u", rating=3)
+    flag("i2", "late-1", "late-2", "late-3")
+    review_rows.refresh()
+    InsightFeedback.objects.filter(insight_id="i4").delete()
+    pages, url = [], "?sort=-decided_at"
+    while url:
+        page = staff.get(f"/insights/{url}")
+        pages.append(page)
+        url = page.context["next_url"]
+    assert [order(page) for page in pages] == [["i6", "i5", "i4"], ["i3", "i2", "i1"], ["i0"]]
+    assert order(staff.get("/insights/" + pages[1].context["previous_url"])) == ["i6", "i5", "i4"]
+    assert order(staff.get("/insights/?sort=decided_at")) == ["i0", "i1", "i2"]
+    shown = " ".join(re.sub(r"<[^>]+>", " ", pages[1].content.decode()).split())
+    assert "Spam" in shown and "Nothing wrong, flagged again" in shown
+    answer = staff.get("/insights/export.csv?sort=-decided_at")
+    rows = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
+    assert [(row["insight_id"], row["last_verdict"]) for row in rows][:2] == [
+        ("i6", "nothing_wrong"),
+        ("i5", "spam"),
+    ]
+
+
+def test_the_order_of_decisions_is_read_from_its_index(staff):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """INSERT INTO insight_reviews (insight_id, state, unjudged, counted, inaccurate, misleading, spam, other,
+                 trusted, points, priority, ratings, burst, burst_seconds, new_accounts, decided_at, computed_at)
+               SELECT 'i' || n, 'decided', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+                      CASE WHEN n % 3 > 0 THEN now() - n * interval '1 s' END, now() FROM generate_series(1, 3000) n"""
+        )
+        cursor.execute("ANALYZE insight_reviews")
+        statement = figures._DECIDED.format(
+            condition="true", order=figures.Order("decided_at").sql(backwards=False)
+        )
+        cursor.execute(f"EXPLAIN {statement}", {"size": 51})
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "idx_reviews_last_decision" in plan and "Sort" not in plan
 
 
 @pytest.mark.parametrize("insight", ["i", "a/b//c", "x y?#%&", "ü€𝕏", "export.csv", "i" * 100])
@@ -226,7 +283,7 @@ def test_a_flag_whose_row_is_in_the_archive_is_shown(staff):
     assert InsightFlag.objects.count() == 1
 
 
-@pytest.mark.parametrize(("path", "most"), [("/insights/", 2), ("/insights/i0/", 7)])
+@pytest.mark.parametrize(("path", "most"), [("/insights/", 3), ("/insights/i0/", 7)])
 def test_a_page_asks_the_same_few_questions_whatever_it_shows(staff, path, most):
     def questions():
         with CaptureQueriesContext(
