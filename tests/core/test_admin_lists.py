@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
+from django.contrib.admin import helpers
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from unfold.forms import AdminForm, Fieldline
 
 from backfill.models import BackfillJob
 from feedback.models import InsightFeedback
@@ -18,6 +20,8 @@ from tests.accounts.access import signed_in
 from utxoiq_admin.core import admin as lists
 
 pytestmark = pytest.mark.django_db
+# Django's own, as they are before the theme's classes take their names.
+DjangoAdminForm, DjangoFieldline = AdminForm.__mro__[1], Fieldline.__mro__[1]
 METRICS, FEEDBACK, JOBS = (
     "/admin/metrics/systemmetric/",
     "/admin/feedback/insightfeedback/",
@@ -218,6 +222,15 @@ def test_two_rows_with_one_id_break_no_page(staff):
     assert newest.context["original"].timestamp == first.timestamp
     older = staff.get(f"{METRICS}{first.pk}/change/?at={quote(other.timestamp.isoformat())}")
     assert older.context["original"].metric_value == 7
+
+
+def test_a_detail_is_drawn_by_the_theme_whatever_the_process_served_before(staff, monkeypatch):
+    """The theme puts its own classes in Django's place at its first form: until then labels had a colon."""
+    monkeypatch.setattr(helpers, "AdminForm", DjangoAdminForm)
+    monkeypatch.setattr(helpers, "Fieldline", DjangoFieldline)
+    page = staff.get(f"{METRICS}{metrics(1)[0].pk}/change/").content.decode()
+    assert "Metric type</label>" in page
+    assert "Metric type:" not in page
 
 
 @pytest.mark.parametrize("path", ["nonsense/change/", f"{'0' * 32}/change/"])

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.admin import ModelAdmin as DjangoModelAdmin
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ERROR_FLAG
@@ -212,4 +211,4 @@ class LargeTableAdmin(ModelAdmin):
             "show_close": False,
             **(extra_context or {}),
         }
-        return DjangoModelAdmin.changeform_view(self, request, object_id, form_url, extra)
+        return super().change_view(request, object_id, form_url, extra)
