@@ -10,6 +10,9 @@ from django.db import connection, transaction
 from feedback.review_sql import KNOWN, UPHELD_SQL
 
 TIMEOUT_MS = 10_000
+SAMPLED = 300  # seconds between two samples of the queue
+MISSING = 2.5  # steps without a sample that are a gap
+DAY = 86_400
 SAMPLES_SHOWN = 400  # points of the queue's chart at most
 
 _WORK = f"""
@@ -97,16 +100,40 @@ def types(start: datetime, end: datetime) -> list[TypeShare]:
 
 
 def charts(start: datetime, end: datetime) -> dict[str, Any]:
-    """Columns ready for uPlot: flags and ratings by day (UTC), the queue by samples."""
-    step = max(300, int((end - start).total_seconds() / SAMPLES_SHOWN))
-    times, lengths, ages = _columns(_ask(_QUEUE, start, end, step=step), 3)
+    """Columns ready for uPlot: flags and ratings by day (UTC), the queue by samples.
+
+    A day without flags has none; one without ratings, and a time without samples, is a gap.
+    """
+    step = max(SAMPLED, int((end - start).total_seconds() / SAMPLES_SHOWN))
+    times, lengths, ages = _columns(_with_gaps(_ask(_QUEUE, start, end, step=step), step), 3)
     return {
         "queue": [times, lengths],
         "age": [times, ages],
-        "flags": _columns(_ask(_FLAGS, start, end), 5),
-        "ratings": _columns(_ask(_RATINGS, start, end), 2),
+        "flags": _columns(_each_day(_ask(_FLAGS, start, end), end, (0, 0, 0, 0)), 5),
+        "ratings": _columns(_each_day(_ask(_RATINGS, start, end), end, (None,)), 2),
         "step": step,
     }
+
+
+def _with_gaps(rows: Sequence[tuple[Any, ...]], step: int) -> list[tuple[Any, ...]]:
+    """The samples, and nothing in between where two or more in a row are missing: nobody measured."""
+    found: list[tuple[Any, ...]] = []
+    for row in rows:
+        if found and row[0] - found[-1][0] > MISSING * step:
+            found.append((found[-1][0] + step, *[None] * (len(row) - 1)))
+        found.append(row)
+    return found
+
+
+def _each_day(
+    rows: Sequence[tuple[Any, ...]], end: datetime, nothing: tuple[Any, ...]
+) -> list[tuple[Any, ...]]:
+    """A row for each UTC day from the first one with anything on; `nothing` for those that have none."""
+    if not rows:
+        return []
+    known = {row[0]: row for row in rows}
+    days = range(rows[0][0], int(end.timestamp()), DAY)
+    return [known.get(day, (day, *nothing)) for day in days]
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:

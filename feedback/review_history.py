@@ -43,6 +43,7 @@ class Filters:
     moderator: str
     insight: str
     refusal: str = ""
+    typed: tuple[str, str] = ("", "")  # from and to, as they stand in the address
 
     @classmethod
     def of(cls, request: HttpRequest) -> "Filters":
@@ -52,13 +53,14 @@ class Filters:
 
         now, refusal = timezone.now(), ""
         try:
-            moments = {name: text(name).replace(" ", "+") for name in ("start", "end")}
+            start, end = (text(name).replace(" +", "+") for name in ("from", "to"))
+            moments = {"start": start, "end": end}
             chosen = parse_range(preset=text("range"), **moments, default=DEFAULT_RANGE, now=now)
         except InvalidRange as error:
             refusal = f"{error}. These are the last 30 days."
             chosen = parse_range(preset="", start="", end="", default=DEFAULT_RANGE, now=now)
         verdict = text("verdict") if text("verdict") in Verdict.values else ""
-        return cls(chosen, verdict, text("moderator"), text("insight"), refusal)
+        return cls(chosen, verdict, text("moderator"), text("insight"), refusal, (text("from"), text("to")))
 
     def rows(self, user: User) -> "QuerySet[ReviewEvent]":
         """The events that pass; of other moderators only for administrators."""
@@ -115,7 +117,10 @@ class HistoryPage(Page):
             work=review_figures.work(start, end, None if user.is_superuser else user.pk),
             types=review_figures.types(start, end),
             most_flagged=[(row, texts.get(row.pk)) for row in flagged],
-            presets=[(name, PRESETS[name][0]) for name in ("24h", "7d", "30d", "90d")],
+            presets=[
+                (query_of(self.request, range=name, **{"from": None, "to": None}), name, PRESETS[name][0])
+                for name in ("24h", "7d", "30d", "90d")
+            ],
             verdicts=Verdict.choices,
             **kwargs,
         )

@@ -56,6 +56,7 @@ PAGES = {
     "/review/?live=1": JUDGES,
     "/review/item/?insight=i": JUDGES,
     "/review/history/": JUDGES,
+    "/review/ignored/": JUDGES,
     "/review/history/data/": JUDGES,
     "/review/history/export/": JUDGES,
     "/schedule/": VIEWERS,
@@ -85,7 +86,7 @@ PAGES = {
 ELSEWHERE = {
     *(
         f"review/{name}/"
-        for name in ["claim", "next", "renew", "release", "decide", "skip", "undo", "ignore", "bulk"]
+        for name in ["claim", "next", "renew", "release", "decide", "skip", "undo", "ignore", "heed", "bulk"]
     ),
     "demo/remove",
     "services/retire/",

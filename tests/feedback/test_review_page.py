@@ -10,8 +10,16 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from feedback import review_claims, review_decisions, review_rows
-from feedback.models import InsightReview, InsightText, JudgedFlag, ReviewClaim, ReviewEvent
+from feedback import review_claims, review_decisions, review_figures, review_flaggers, review_rows
+from feedback.models import (
+    InsightFeedback,
+    InsightFlag,
+    InsightReview,
+    InsightText,
+    JudgedFlag,
+    ReviewClaim,
+    ReviewEvent,
+)
 from tests.accounts.access import bearer, signed_in, token
 from tests.feedback.reviewing import decided, flag, flagged, moderator
 from utxoiq_admin.core import cursors
@@ -331,3 +339,49 @@ def test_a_page_that_goes_gives_back_in_seconds_and_one_that_stays_keeps(ana):
     assert review_claims.live_claims().get().expires_at - timezone.now() > timedelta(minutes=9)
     ana.post("/review/release/", {"token": claim.token})
     assert not review_claims.live_claims().exists()
+
+
+def test_who_is_ignored_is_listed_and_taken_back(ana):
+    flagged("i", 3)
+    review_flaggers.ignore(moderator=ana.user, user_id="i-u0")
+    review_rows.refresh()
+    assert InsightReview.objects.get(pk="i").counted == 2
+    page = ana.get("/review/ignored/")
+    assert [(row.user_id, str(record)) for row, record in page.context["standing"]] == [
+        ("i-u0", "no flag judged before")
+    ]
+    answer = ana.post("/review/heed/", {"user": "i-u0"}, follow=True)
+    assert "The flags of i-u0 count again." in words(answer.content.decode())
+    assert not answer.context["standing"] and [row.user_id for row in answer.context["over"]] == ["i-u0"]
+    review_rows.refresh()
+    assert InsightReview.objects.get(pk="i").counted == 3
+    for user in ("i-u0", "nobody", "a\0"):
+        assert "Nothing was changed." in words(
+            ana.post("/review/heed/", {"user": user}, follow=True).content.decode()
+        )
+
+
+def test_nobody_else_takes_it_back():
+    review_flaggers.ignore(moderator=moderator("bo"), user_id="u")
+    for kind, status in (("anonymous", 302), ("staff", 403), ("ops", 403)):
+        assert signed_in(kind).post("/review/heed/", {"user": "u"}).status_code == status
+    assert review_flaggers.ignored(["u"])
+
+
+def test_a_time_that_nobody_measured_is_a_gap_and_a_day_without_flags_is_none():
+    at = timezone.now().replace(minute=0, second=0, microsecond=0) - timedelta(days=2)
+    with connection.cursor() as cursor:
+        for minutes, waiting in ((0, 3), (5, 4), (10, 5), (60, 9), (65, 8)):
+            moment = at + timedelta(minutes=minutes)
+            cursor.execute(
+                "INSERT INTO review_queue_samples (at, waiting, escalated) VALUES (%s, %s, 0)",
+                [moment, waiting],
+            )
+    flag("i", "u")
+    InsightFlag.objects.update(flagged_at=at)
+    InsightFeedback.objects.create(insight_id="r", user_id="u", rating=4, created_at=at)
+    drawn = review_figures.charts(at - timedelta(hours=1), at + timedelta(hours=30))
+    assert drawn["queue"][1] == [3, 4, 5, None, 9, 8]
+    days = len(drawn["flags"][0])
+    assert 2 <= days <= 3 and drawn["flags"][1] == [1] + [0] * (days - 1)
+    assert drawn["ratings"][1] == [4.0] + [None] * (days - 1)
