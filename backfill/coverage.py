@@ -27,6 +27,12 @@ _MISSING = f"""
 int8multirange(int8range(%(first)s, %(last)s, '[]'))
   - coalesce((SELECT blocks FROM ({_DONE.format(where="WHERE job_type = %(type)s")}) done), '{{}}')
 """  # noqa: S608
+_ARCHIVED = """
+int8multirange(int8range(%(first)s, %(last)s, '[]')) * coalesce((SELECT range_agg(piece) FROM (
+  SELECT unnest(done - failed) AS piece FROM backfill_ledger known
+  WHERE job_type = %(type)s AND NOT EXISTS (SELECT FROM backfill_jobs job WHERE job.id = known.job_id)
+  UNION ALL SELECT unnest(done) FROM backfill_ledger_folds WHERE job_type = %(type)s) pieces), '{}')
+"""
 _TAKEN = """
 SELECT range_agg(int8range(greatest(current_block, start_block), end_block, '[]')) FROM backfill_jobs
 WHERE job_type = %(type)s AND status IN ('running', 'paused') AND current_block <= end_block
@@ -44,8 +50,8 @@ SELECT job_type, coalesce(done.blocks, '{{}}')::text,
 FROM done FULL JOIN failed USING (job_type) FULL JOIN at_work USING (job_type) ORDER BY job_type
 """  # noqa: S608
 _HIGHEST = """
-SELECT greatest((SELECT max(end_block) FROM backfill_jobs),
-                (SELECT max(upper(done)) - 1 FROM backfill_ledger),
+SELECT (SELECT max(end_block) FROM backfill_jobs),
+       greatest((SELECT max(upper(done)) - 1 FROM backfill_ledger),
                 (SELECT max(upper(done)) - 1 FROM backfill_ledger_folds))
 """
 
@@ -76,6 +82,11 @@ def unclaimed(job_type: str, first: int, last: int) -> list[BlockRange]:
     return _ranges(_UNCLAIMED, {"type": job_type, "first": first, "last": last})
 
 
+def done_and_archived(job_type: str, first: int, last: int) -> list[BlockRange]:
+    """Those of first..last that jobs did which are in the table no more."""
+    return _ranges(_ARCHIVED, {"type": job_type, "first": first, "last": last})
+
+
 def note_failed(job_id: uuid.UUID, blocks: Iterable[int]) -> None:
     """Add blocks that the job could not do to its ledger entry; in the caller's transaction."""
     with connection.cursor() as cursor:
@@ -86,10 +97,12 @@ def note_failed(job_id: uuid.UUID, blocks: Iterable[int]) -> None:
 
 
 def chain_tip() -> int:
-    """The highest block there is: the setting CHAIN_TIP_BLOCK or the highest that a job named, whichever is higher."""
+    """The highest block there is: the setting CHAIN_TIP_BLOCK, else the highest that a job named; and none below a
+    block that is done."""
     with connection.cursor() as cursor:
         cursor.execute(_HIGHEST)
-        return max(int(cursor.fetchone()[0] or 0), settings.CHAIN_TIP_BLOCK)
+        named, done = cursor.fetchone()
+    return max(settings.CHAIN_TIP_BLOCK or named or 0, done or 0)
 
 
 def by_type() -> list[Coverage]:

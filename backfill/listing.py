@@ -1,6 +1,7 @@
 """What the list of jobs shows: the open ones with what is the matter with them, and those that ended, page by page."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,7 +11,8 @@ from backfill.verdicts import State
 from backfill.words import JobRow
 from utxoiq_admin.core.cursors import Direction, page
 
-OPEN_SHOWN, PAGE_SIZE = 200, 30
+OPEN_SHOWN, PAGE_SIZE, EXPORT_PAGE = 200, 30, 500
+ORDER = ("-started_at", "-id")
 FAILED_WITHIN = timedelta(hours=24)
 OPEN_STATES = (State.RUNNING, State.WAITING, State.SILENT, State.STALLED, State.SLOW, State.PAUSED)
 ENDED_STATES = (State.COMPLETED, State.FAILED, State.CANCELLED)
@@ -39,6 +41,7 @@ class Listing:
     ended: list[JobRow]
     next: str | None
     prev: str | None
+    cut: bool  # there may be more open jobs than are looked at
 
 
 def worst_first(jobs: BackfillJobQuerySet) -> list[JobRow]:
@@ -49,24 +52,46 @@ def worst_first(jobs: BackfillJobQuerySet) -> list[JobRow]:
 
 def listing(choice: Choice, *, cursor: str | None, direction: Direction, now: datetime) -> Listing:
     """The open jobs (OPEN_SHOWN at most) and one page of ended ones. Raises InvalidCursor."""
-    jobs = BackfillJob.objects.all()
-    if choice.job_type:
-        jobs = jobs.filter(job_type=choice.job_type)
-    if choice.text:
-        jobs = jobs.filter(pk__in=BackfillJob.objects.found(jobs, choice.text).values("pk"))
+    jobs = _chosen(choice)
     rows = worst_first(jobs.filter(status__in=BackfillJob.OPEN))
     counts = Counter(row.state for row in rows)
     shown = [row for row in rows if choice.state in ("", row.state)]
     found = page(
         _ended(jobs, choice.state),
-        order=("-started_at", "-id"),
+        order=ORDER,
         cursor=cursor,
         direction=direction,
         size=PAGE_SIZE,
     )
     ended = [JobRow(each) for each in standing_of(found.rows)]
     failed = jobs.failed_since(now - FAILED_WITHIN, cancelled=False).count()
-    return Listing(dict(counts), failed, shown, ended, found.next, found.prev)
+    return Listing(dict(counts), failed, shown, ended, found.next, found.prev, len(rows) == OPEN_SHOWN)
+
+
+def _chosen(choice: Choice) -> BackfillJobQuerySet:
+    jobs = BackfillJob.objects.all()
+    if choice.job_type:
+        jobs = jobs.filter(job_type=choice.job_type)
+    if choice.text:
+        jobs = jobs.filter(pk__in=BackfillJob.objects.found(jobs, choice.text).values("pk"))
+    return jobs
+
+
+def every(choice: Choice) -> Iterator[JobRow]:
+    """The rows of the list, all pages of it one after the other."""
+    jobs = _chosen(choice)
+    yield from (
+        row
+        for row in worst_first(jobs.filter(status__in=BackfillJob.OPEN))
+        if choice.state in ("", row.state)
+    )
+    cursor: str | None = None
+    while True:
+        found = page(_ended(jobs, choice.state), order=ORDER, cursor=cursor, size=EXPORT_PAGE)
+        yield from map(JobRow, standing_of(found.rows))
+        cursor = found.next
+        if cursor is None:
+            return
 
 
 def _ended(jobs: BackfillJobQuerySet, state: str) -> BackfillJobQuerySet:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from django.db import connection
 
+from backfill import coverage
+from backfill.fields import BlockRange
 from backfill.models import BackfillJob
 
 LOCK = 7021006  # the class of this app's advisory locks; the type is the key within
@@ -12,17 +14,28 @@ TOLD = 20  # overlapping jobs that a refusal names
 
 
 class Overlap(Exception):
-    """The range overlaps these jobs of its type; the first TOLD of them, by their start."""
+    """The range overlaps these jobs of its type, the first TOLD of them by their start; or blocks that jobs did which
+    are in the archive by now."""
 
-    def __init__(self, jobs: Sequence[BackfillJob]) -> None:
-        super().__init__(
-            f"The range overlaps {len(jobs)}{'+' if len(jobs) == TOLD else ''} running, paused or completed "
-            f"job{'s' * (len(jobs) != 1)} of its type: "
-            + ", ".join(f"{job.start_block:,}–{job.end_block:,} ({job.status})" for job in jobs[:3])
-            + ("…" if len(jobs) > 3 else "")
-            + "."
-        )
+    def __init__(self, jobs: Sequence[BackfillJob], archived: Sequence[BlockRange] = ()) -> None:
         self.jobs = list(jobs)
+        super().__init__(_in_words(jobs) if jobs else _of_archived(archived))
+
+
+def _of_archived(done: Sequence[BlockRange]) -> str:
+    count = sum(last - first + 1 for first, last in done)
+    named = ", ".join(f"{first:,}–{last:,}" for first, last in done[:3]) + ("…" if len(done) > 3 else "")
+    return f"{count:,} block{'s' * (count != 1)} of the range were done by jobs that are archived by now: {named}."
+
+
+def _in_words(jobs: Sequence[BackfillJob]) -> str:
+    return (
+        f"The range overlaps {len(jobs)}{'+' if len(jobs) == TOLD else ''} running, paused or completed "
+        f"job{'s' * (len(jobs) != 1)} of its type: "
+        + ", ".join(f"{job.start_block:,}–{job.end_block:,} ({job.status})" for job in jobs[:3])
+        + ("…" if len(jobs) > 3 else "")
+        + "."
+    )
 
 
 def lock_type(job_type: str) -> None:
@@ -44,8 +57,12 @@ def overlapping(
     return list(found.exclude(pk__in=besides).order_by("start_block", "pk")[:TOLD])
 
 
-def refuse_overlap(job_type: str, first: int, last: int, *, besides: Sequence[uuid.UUID] = ()) -> None:
-    """Take the type's lock, and raise Overlap if the range is taken."""
+def refuse_overlap(
+    job_type: str, first: int, last: int, *, besides: Sequence[uuid.UUID] = (), archived: bool = True
+) -> None:
+    """Take the type's lock, and raise Overlap if the range is taken, by `archived` jobs too."""
     lock_type(job_type)
     if jobs := overlapping(job_type, first, last, besides=besides):
         raise Overlap(jobs)
+    if archived and (done := coverage.done_and_archived(job_type, first, last)):
+        raise Overlap([], done)

@@ -12,6 +12,7 @@ NEWEST = 30  # intervals that say what is usual
 RECENT = 5  # legs that "now" means
 # Seconds: until a job has shown its own, and the shortest, since samples nearer than 0.25 s are not kept.
 UNKNOWN_INTERVAL, SHORTEST_INTERVAL = 60.0, 1.0
+UNKNOWN_MOVE = 600.0  # a block may be long: until a job has done some, only a long rest at one is a stall
 SLOW = 3  # times slower than usual
 RARE = 0.1  # share of earlier slow legs up to which a slow one is news
 
@@ -44,7 +45,7 @@ class Pace:
     last legs and usually; since when it has been slow, if it is."""
 
     interval: float = UNKNOWN_INTERVAL
-    move_interval: float = UNKNOWN_INTERVAL
+    move_interval: float = UNKNOWN_MOVE
     now: float | None = None
     usual: float | None = None
     slow_since: datetime | None = None
@@ -61,7 +62,7 @@ def pace(points: Sequence[Point], *, whole: float | None = None) -> Pace:
     interval = _kept_to(intervals)
     return Pace(
         interval=interval,
-        move_interval=max(interval, _kept_to([leg.seconds for leg in legs])),
+        move_interval=max(interval, _kept_to([leg.seconds for leg in legs], UNKNOWN_MOVE)),
         now=sum(leg.blocks for leg in recent) / sum(leg.seconds for leg in recent) if recent else None,
         usual=usual,
         slow_since=stretch[0].begun if stretch else None,
@@ -81,10 +82,10 @@ def _legs(points: Sequence[Point]) -> list[Leg]:
     return legs
 
 
-def _kept_to(intervals: Sequence[float]) -> float:
+def _kept_to(intervals: Sequence[float], unknown: float = UNKNOWN_INTERVAL) -> float:
     """What all but one of the newest 30 did not exceed: a worker with an uneven rhythm is given its longer one."""
     if len(intervals) < ENOUGH:
-        return UNKNOWN_INTERVAL
+        return unknown
     newest = sorted(intervals[-NEWEST:])
     return max(SHORTEST_INTERVAL, newest[-2] if len(newest) == NEWEST else newest[-1])
 

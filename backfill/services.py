@@ -135,7 +135,8 @@ def job_resume(*, job_id: uuid.UUID, actor: str, why: str = "", allow_overlap: b
     """
     job = job_found(job_id)
     if job.status == BackfillJob.Status.PAUSED and not allow_overlap:
-        refuse_overlap(job.job_type, job.current_block, job.end_block, besides=[job_id])
+        # What archived jobs did of it, it knew at its start.
+        refuse_overlap(job.job_type, job.current_block, job.end_block, besides=[job_id], archived=False)
     resumed = _moved(job_id, Move(Verb.RESUME, actor, why))
     JobWork.objects.let_go().filter(pk=job_id).update(waits=True)
     return resumed

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.mixins import LoginRequiredMixin, PermissionRequiredMixin
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, JsonResponse, StreamingHttpResponse
 from django.utils import timezone
 from django.views import View
 
@@ -15,10 +15,11 @@ from backfill import coverage, services
 from backfill.bars import bar_of
 from backfill.fields import size
 from backfill.figures import figures
-from backfill.listing import ENDED_STATES, OPEN_STATES, Choice, listing
+from backfill.listing import ENDED_STATES, OPEN_SHOWN, OPEN_STATES, Choice, every, listing
 from backfill.models import BackfillJob, JobEvent
 from backfill.standing import rates_over_time, standing_of
 from backfill.words import JobRow, range_text, ranges_text, rate_text
+from utxoiq_admin.core.csv_export import stream_csv
 from utxoiq_admin.core.cursors import InvalidCursor
 from utxoiq_admin.core.display import duration
 from utxoiq_admin.core.pages import Page
@@ -28,6 +29,11 @@ PERMISSION = "backfill.view_backfilljob"
 OPERATE = "backfill.operate_backfilljob"
 MISSING_SHOWN = 12
 NEIGHBOURS = 8
+EXPORT_LIMIT = 100_000
+EXPORTED = (
+    "id", "job_type", "start_block", "end_block", "current_block", "state", "percent", "blocks_per_second",
+    "started_at", "ended_at", "last_report", "started_by", "error",
+)  # fmt: skip
 
 
 class LivePage(Page):
@@ -50,14 +56,37 @@ class LivePage(Page):
         )
 
 
+def _choice(request: HttpRequest) -> tuple[dict[str, str], Choice]:
+    get = {name: str(value).replace("\0", "") for name, value in request.GET.items()}
+    return get, Choice(get.get("type", ""), get.get("state", ""), get.get("q", "").strip())
+
+
+class JobsExport(LoginRequiredMixin, PermissionRequiredMixin, View):
+    """CSV of the jobs that the list's filters keep, with their verdicts at this moment."""
+
+    permission_required = PERMISSION
+
+    def get(self, request: HttpRequest) -> StreamingHttpResponse:
+        rows = map(_exported, every(_choice(request)[1]))
+        return stream_csv("jobs", EXPORTED, rows, limit=EXPORT_LIMIT)
+
+
+def _exported(row: JobRow) -> tuple[Any, ...]:
+    job, standing = row.job, row.standing
+    return (
+        job.pk, job.job_type, job.start_block, job.end_block, job.current_block, row.state, job.share,
+        standing.rate_whole, job.started_at, standing.work.ended_at, standing.work.reported_at, job.created_by,
+        job.error_message,
+    )  # fmt: skip
+
+
 class JobsPage(LivePage):
     title = "Backfill jobs"
     template_name = "backfill/jobs.html"
     live_template = "backfill/jobs_live.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        get = {name: str(value).replace("\0", "") for name, value in self.request.GET.items()}
-        choice = Choice(get.get("type", ""), get.get("state", ""), get.get("q", "").strip())
+        get, choice = _choice(self.request)
         after, before = get.get("after"), get.get("before")
         now = timezone.now()
         try:
@@ -72,6 +101,8 @@ class JobsPage(LivePage):
             types=BackfillJob.objects.types(),
             states=[state.value for state in (*OPEN_STATES, *ENDED_STATES)],
             kept=kept,
+            export_query=urlencode(kept),
+            open_shown=OPEN_SHOWN,
             next_url=_url(kept, after=found.next),
             previous_url=_url(kept, before=found.prev),
             finished=[_finished(one) for one in figures(now)] if whole and "live" not in get else [],

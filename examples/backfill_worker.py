@@ -15,6 +15,7 @@ import urllib.request
 URL, TOKEN = os.environ["URL"] + "/api/v1/monitoring/backfill/", os.environ["TOKEN"]
 JOB_TYPE, SOURCE = sys.argv[1:3]
 EVERY = float(os.environ.get("REPORT_SECONDS", 5))
+TRIES = 5  # of a block that the source answers with an error
 
 
 def call(path, **body):
@@ -36,10 +37,19 @@ def store(block, data):
     """Your work goes here. It must be safe to do twice: whoever takes over begins at the last block reported."""
 
 
+def blocks_of(job):
+    """What nobody has done yet. A claim lists 1,000 ranges at most: behind the last of so many all is taken."""
+    ranges = job["missing"]
+    if len(ranges) == 1_000:
+        ranges = [*ranges[:-1], [ranges[-1][0], job["end_block"]]]
+    return (block for first, last in ranges for block in range(max(first, job["current_block"]), last + 1))
+
+
 def work(job):
-    block, failed, reported = job["current_block"], [], 0.0
+    todo, failed, reported, tries = blocks_of(job), [], 0.0, 0
+    block = next(todo, None)
     while True:
-        done = {"status": "completed"} if block > job["end_block"] else {"current_block": block}
+        done = {"status": "completed"} if block is None else {"current_block": block}
         if "status" in done or time.monotonic() - reported >= EVERY:
             told = call(f"progress?job_id={job['id']}", lease=job["lease"], failed_blocks=failed, **done)
             failed, reported = [], time.monotonic()
@@ -50,12 +60,16 @@ def work(job):
                 continue
         try:
             store(block, urllib.request.urlopen(SOURCE.format(block), timeout=EVERY / 2).read())
-        except urllib.error.HTTPError:
-            failed.append(block)  # the source has answered, and does not have it
-        except OSError:  # the source hangs or is away: report the same block, try again
-            time.sleep(EVERY / 10)
-            continue
-        block += 1
+        except OSError as error:  # an HTTPError is one too
+            gone, tries = getattr(error, "code", 0) in (404, 410), tries + 1
+            answered = isinstance(error, urllib.error.HTTPError)
+            if not gone and not (
+                answered and tries == TRIES
+            ):  # it hangs, is away or overloaded: the same block again
+                time.sleep(EVERY / 10)
+                continue
+            failed.append(block)
+        block, tries = next(todo, None), 0
 
 
 while True:

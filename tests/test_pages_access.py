@@ -46,6 +46,7 @@ PAGES = {
     "/services/moment/": VIEWERS,
     "/jobs/": VIEWERS,
     "/jobs/?live=1": VIEWERS,
+    "/jobs/export.csv": VIEWERS,
     "/jobs/coverage/": VIEWERS,
     "/jobs/start/": OPS,
     f"/jobs/{IDS['job']}/": VIEWERS,

@@ -42,10 +42,13 @@ def site(_web: str, transactional_db: Any) -> str:
 
 
 class Source:
-    """Where the example worker gets its blocks: each takes `seconds`, and those in `lacks` are not there."""
+    """Where the example worker gets its blocks: each takes `seconds`, those in `lacks` are not there, and those in
+    `troubles` come only after some failures."""
 
     def __init__(self, seconds: float = 0.02) -> None:
         self.seconds, self.hangs, self.lacks = seconds, threading.Event(), set[int]()
+        self.troubles: dict[int, int] = {}  # block -> answers of 503 before it is given
+        self.asked: list[int] = []
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -62,7 +65,11 @@ class Source:
                 time.sleep(source.seconds)
                 while source.hangs.is_set():
                     time.sleep(0.05)
-                self.send_response(404 if int(self.path[1:]) in source.lacks else 200)
+                block = int(self.path[1:])
+                source.asked.append(block)
+                busy = source.troubles.get(block, 0) > 0
+                source.troubles[block] = source.troubles.get(block, 0) - 1
+                self.send_response(503 if busy else 404 if block in source.lacks else 200)
                 self.end_headers()
 
             def log_message(self, *args: Any) -> None:

@@ -82,7 +82,9 @@ class History:
         code, body = self.post(
             "start", job_type=kind, start_block=first, end_block=last, allow_overlap=overlap
         )
-        assert code == (409 if taken and not overlap else 201)
+        archived = set().union(*(job.done - job.failed for job in self.jobs if job.gone and job.type == kind))
+        in_the_way = taken or archived & set(range(first, last + 1))
+        assert code == (409 if in_the_way and not overlap else 201)
         if code == 201:
             self.jobs.append(Model(body["id"], kind, first, last, first))
         else:

@@ -1,5 +1,7 @@
 """The pages: what they say, what they change, and whom they refuse."""
 
+import csv
+import io
 import re
 from datetime import timedelta
 
@@ -245,3 +247,20 @@ def test_rates_and_ranges_read_short():
     assert [rate_text(rate) for rate in rates] == ["–", "0.45/s", "3.4/s", "41/s", "12,345/s"]
     assert (range_text(812_000, 820_000), range_text(7, 7)) == ("812,000–820,000", "7")
     assert ranges_text([(n, n) for n in range(14)], limit=2) == "0, 1 and 12 more"
+
+
+def test_the_list_is_exported_as_it_is_filtered():
+    job = sql_job(0, 99, 50, created_by="=cmd()")
+    sql_job(200, 299, status="completed")
+    sql_job(300, 399, status="failed", error_message="no node", job_type="transactions")
+
+    def exported(query=""):
+        answer = signed_in("administrator" if query else "staff").get(f"/jobs/export.csv?{query}")
+        return list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
+
+    rows = exported()
+    assert [(row["start_block"], row["state"], row["percent"]) for row in rows] == [
+        ("0", "running", "50.0"), ("300", "failed", "0.0"), ("200", "completed", "100.0"),
+    ]  # fmt: skip
+    assert (rows[0]["id"], rows[0]["started_by"], rows[1]["error"]) == (str(job.pk), "'=cmd()", "no node")
+    assert [row["start_block"] for row in exported("type=blocks&state=completed")] == ["200"]

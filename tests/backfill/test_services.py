@@ -1,5 +1,6 @@
 """Starting, pausing, resuming, cancelling and retrying jobs; claims and reports."""
 
+import re
 import uuid
 from datetime import timedelta
 
@@ -254,3 +255,17 @@ def test_a_report_costs_one_statement(django_assert_num_queries):
     job = job_start(wish=wish())
     with django_assert_num_queries(1):
         report(job, 5)
+
+
+def test_blocks_that_archived_jobs_did_are_in_the_way_too_unless_allowed():
+    sql_job(0, 99, status="completed")
+    BackfillJob.objects.all().delete()
+    told = "50 blocks of the range were done by jobs that are archived by now: 50–99."
+    with pytest.raises(Overlap, match=re.escape(told)) as it:
+        job_start(wish=wish(50, 149))
+    assert it.value.jobs == [] and not BackfillJob.objects.exists()
+    job_start(wish=wish(50, 149, job_type="transactions"))
+    started = job_start(wish=wish(50, 149), allow_overlap=True)
+    # A resume looks at jobs alone: what was archived was known at the start.
+    job_pause(job_id=started.pk, actor="ana")
+    assert job_resume(job_id=started.pk, actor="ana").status == "running"

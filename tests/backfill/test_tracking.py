@@ -223,3 +223,32 @@ def test_reports_retries_and_folding_at_once_do_not_deadlock():
     assert {span for span in done() if span[0] >= 30} == {
         (n * 10, n * 10 + top - 1) for n, top in highest.items()
     }
+
+
+def test_a_failed_job_that_is_restored_failed_when_it_failed_and_stays_cancelled():
+    """The home page tells failures of the last day: one that came back from the archive is none of them."""
+    job = sql_job()
+    job_cancel(job_id=job.pk, actor="ana", why="enough")
+    other = sql_job(200, 299)
+    sql_move(other.pk, status="failed")
+    sql("UPDATE backfill_events SET at = at - interval '200 days'")
+    rows = list(BackfillJob.objects.all())
+    sql("DELETE FROM backfill_jobs")
+    BackfillJob.objects.bulk_create(rows)
+    for each in (job, other):
+        ended = JobWork.objects.get(pk=each.pk).ended_at
+        assert timedelta(days=199) < timezone.now() - ended < timedelta(days=201)
+    assert JobWork.objects.get(pk=job.pk).cancelled_at and not JobWork.objects.get(pk=other.pk).cancelled_at
+    assert not BackfillJob.objects.failed_since(timezone.now() - timedelta(hours=24), cancelled=False)
+
+
+def test_a_job_that_is_reopened_is_neither_ended_nor_cancelled():
+    job = sql_job()
+    job_cancel(job_id=job.pk, actor="ana")
+    JobWork.objects.update(stop_confirmed_at=timezone.now())
+    sql_move(job.pk, status="running")
+    work = JobWork.objects.get()
+    assert (work.ended_at, work.cancelled_at, work.stop_confirmed_at) == (None, None, None)
+    sql_move(job.pk, status="failed")
+    work = JobWork.objects.get()
+    assert work.ended_at and not work.cancelled_at

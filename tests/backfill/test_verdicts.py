@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from backfill.models import BackfillJob, JobWork
-from backfill.pace import SHORTEST_INTERVAL, UNKNOWN_INTERVAL, Pace, Point, pace
+from backfill.pace import SHORTEST_INTERVAL, UNKNOWN_INTERVAL, UNKNOWN_MOVE, Pace, Point, pace
 from backfill.standing import time_left
 from backfill.verdicts import State, judge
 
@@ -41,6 +41,7 @@ def test_an_even_rhythm_is_learnt():
 def test_with_few_samples_nothing_is_usual_yet():
     learnt = pace(points(*[(10, 400)] * 3))
     assert (learnt.interval, learnt.usual, learnt.now) == (UNKNOWN_INTERVAL, None, 40)
+    assert learnt.move_interval == UNKNOWN_MOVE
     assert pace([]) == Pace()
 
 
@@ -103,6 +104,14 @@ def verdict(status="running", pace_=None, error=None, **work):
 def test_the_verdicts_on_a_running_job(work, state, since):
     found = verdict(**work)
     assert (found.state, found.since) == (state, ago(since))
+
+
+def test_a_first_block_that_takes_minutes_is_no_stall_yet():
+    """Nobody knows how long a block of a new type takes; its worker reports, so it is not silent either."""
+    assert verdict(pace_=pace([]), moved_at=ago(590)).state == State.RUNNING
+    assert verdict(pace_=pace([]), moved_at=ago(610)).state == State.STALLED
+    known = pace(points(*[(10, 0)] * 8))
+    assert (known.interval, known.move_interval) == (10, UNKNOWN_MOVE)
 
 
 def test_slow_is_said_only_of_what_moves():

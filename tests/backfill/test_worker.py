@@ -8,10 +8,10 @@ import pytest
 
 from backfill import coverage
 from backfill.models import BackfillJob, JobEvent, JobWork
-from backfill.services import job_cancel, job_pause, job_resume, job_start
+from backfill.services import job_cancel, job_pause, job_resume, job_retry, job_start
 from backfill.standing import standing_of
 from tests.accounts.access import token
-from tests.backfill.conftest import wish
+from tests.backfill.conftest import sql_job, wish
 from tests.backfill.site import source, worker
 from tests.core.conftest import until
 
@@ -58,6 +58,27 @@ def test_the_example_worker_obeys_and_does_what_it_reports(site, secret):
         third = job_start(wish=wish(200_000, 200_010, waits=True))
         until(lambda: BackfillJob.objects.get(pk=third.pk).status == "completed", 20)
         assert block_of(second) == stood
+
+
+def test_a_block_that_comes_late_is_asked_for_again_and_one_that_never_comes_is_told(site, secret):
+    with source(0.001) as blocks:
+        blocks.troubles = {12: 2, 15: 1000}
+        job = job_start(wish=wish(10, 19, waits=True))
+        with worker(site, secret, "blocks", blocks.address, every=EVERY):
+            until(lambda: BackfillJob.objects.get(pk=job.pk).status == "completed", 20)
+        assert (blocks.asked.count(12), blocks.asked.count(15)) == (3, 5)
+        assert coverage.missing("blocks", 10, 19) == [(15, 15)]
+
+
+def test_a_retry_does_what_nobody_did_and_nothing_twice(site, secret):
+    sql_job(100, 149, status="completed")
+    first = job_start(wish=wish(90, 199), allow_overlap=True)
+    job_cancel(job_id=first.pk, actor="ana")
+    again = job_retry(job_id=first.pk, actor="ana", created_by="ana")
+    with source(0.001) as blocks, worker(site, secret, "blocks", blocks.address, every=EVERY):
+        until(lambda: BackfillJob.objects.get(pk=again.pk).status == "completed", 20)
+    assert blocks.asked == [*range(90, 100), *range(150, 200)]
+    assert coverage.missing("blocks", 90, 199) == []
 
 
 def look(job):
