@@ -44,7 +44,7 @@ from tests.metrics.writing import send
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.stress]
 STRESS = os.environ.get("STRESS") == "1"
-RUNS, SECONDS, WRITERS = (200, 60, 16) if STRESS else (25, 4, 8)
+RUNS, STEPS, SECONDS, WRITERS = (200, 20, 60, 16) if STRESS else (25, 12, 3, 8)
 TABLES = ("system_metrics", PARTITION)
 OPEN = START + timedelta(days=1)  # the first day is sealed at some moment, the others stay open
 
@@ -203,7 +203,7 @@ def same(one: dict, two: dict) -> bool:
 def test_every_bucket_is_exact_at_every_step(secret, seed):
     run = Run(random.Random(seed), secret)
     try:
-        for _ in range(20):
+        for _ in range(STEPS):
             run.step()
             run.check()
     finally:
