@@ -1,4 +1,6 @@
 // Draws one job's rate, and goes on drawing while the job works.
+import { TIMES } from "./charts/axis.js";
+
 (() => {
   const root = document.getElementById("job-chart");
   if (!root) return;
@@ -18,7 +20,7 @@
       cursor: { drag: { x: false, y: false }, points: { size: 6 } },
       scales: { y: { range: (_, lo, hi) => [0, hi > 0 ? hi * 1.08 : 1] }, block: { auto: false, range: [0, 1] } },
       axes: [
-        { ...axis, values: [[86400, "{MMM} {D}", "\n{YYYY}", null, null, null, null, null, 1], [60, "{HH}:{mm}", "\n{MMM} {D}", null, null, null, null, null, 1], [1, "{HH}:{mm}:{ss}", "\n{MMM} {D}", null, null, null, null, null, 1]] },
+        { ...axis, values: TIMES },
         { ...axis, size: 64, values: (_, ticks) => ticks.map(rate) },
       ],
       series: [

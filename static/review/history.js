@@ -1,4 +1,6 @@
-// The history's three charts, in UTC.
+// The history's charts, in UTC.
+import { TIMES } from "../js/charts/axis.js";
+
 const root = document.getElementById("review-charts");
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const TONES = ["--chart-line", "--warn", "--bad", "--dim"];
@@ -27,7 +29,7 @@ function draw(section) {
   const options = {
     width: Math.max(260, box.clientWidth), height: 200, tzDate: (ts) => uPlot.tzDate(new Date(ts * 1e3), "UTC"),
     scales: { x: { range: () => [data.start, data.end] }, y: { range: (_, lo, hi) => [0, top ?? Math.max(1, hi * 1.1)] } },
-    axes: [axis, axis], cursor: { drag: { x: false, y: false } },
+    axes: [{ ...axis, values: TIMES }, axis], cursor: { drag: { x: false, y: false } },
     series: [{ label: "UTC", value: (_, v) => (v == null ? "–" : new Date(v * 1e3).toISOString().slice(0, 16).replace("T", " ")) }, ...series],
   };
   section.plot = new uPlot(options, columns, box);

@@ -230,6 +230,23 @@ def backends(pid_of_child: int) -> None:
         )
 
 
+def armed(
+    work: Callable[[Events], None], chosen: tuple[int, bool], strike: Callable[[], None]
+) -> Callable[[Events], None]:
+    """The work, struck at the chosen event: (its number, whether after it)."""
+
+    def struck(events: Events) -> None:
+        events.chosen, events.strike = chosen, strike
+        work(events)
+
+    return struck
+
+
+def killed_at(work: Callable[[Events], None], chosen: tuple[int, bool]) -> str:
+    """The work, killed there; "ended 0" where it has no such event."""
+    return reap(fork(armed(work, chosen, lambda: os.kill(os.getpid(), signal.SIGKILL))))
+
+
 class Faults:
     """Each method runs `work` in a child and breaks it; the name is the kind. `struck` says if it came to that."""
 
@@ -245,12 +262,7 @@ class Faults:
 
     def _at_event(self, work: Callable[[Events], None], strike: Callable[[], None]) -> int:
         chosen = (self.chance.randint(1, self.longest), self.chance.random() < 0.5)
-
-        def armed(events: Events) -> None:
-            events.chosen, events.strike = chosen, strike
-            work(events)
-
-        return fork(armed)
+        return fork(armed(work, chosen, strike))
 
     def killed_at_a_step(self, work: Callable[[Events], None]) -> str:
         return reap(self._at_event(work, lambda: os.kill(os.getpid(), signal.SIGKILL)))

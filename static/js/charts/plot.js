@@ -1,19 +1,12 @@
 // One chart: a uPlot whose lines are averages in bands from lowest to highest, and which leaves gaps where rows are missing.
 
+import { TIMES } from "./axis.js";
 import { colour } from "./dom.js";
 import { isShown, thresholdsOf, unfinished } from "./panels.js";
 import { HOLE, overlay, underlay } from "./marks.js";
 import { increments, tick, valueRange } from "./units.js";
 
 const HEIGHT = 210;
-const DAY = "\n{MMM} {D}";
-const TIMES = [
-  [86_400 * 28, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
-  [86_400, "{MMM} {D}", "\n{YYYY}", null, null, null, null, null, 1],
-  [3600, "{HH}:{mm}", DAY, DAY, DAY, null, null, null, 1],
-  [60, "{HH}:{mm}", DAY, DAY, DAY, null, null, null, 1],
-  [1, "{HH}:{mm}:{ss}", DAY, DAY, DAY, null, null, null, 1],
-];
 
 /** What a redraw may keep: with the same outline new figures go into the uPlot that stands. */
 export function outline(panel, state, body) {
