@@ -48,7 +48,7 @@ export function ranges(context) {
   function render() {
     const state = context.state(), preset = presetOf(state);
     presets.forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.preset === preset)));
-    box.value = words(state);
+    box.value = box.title = words(state);
     complain("");
     recent.replaceChildren(h("option", { value: "" }, "recent"), ...recents.read().map((each) =>
       h("option", { value: JSON.stringify(each) }, words({ ...each, local: state.local }))));
