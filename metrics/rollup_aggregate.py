@@ -41,11 +41,11 @@ EARLIEST, LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo
 
 
 class Limit(ValueError):
-    """More was asked than is answered; `where` names the parameter, the message the limit."""
+    """More was asked than is answered; `where` names the parameter, the message the limit, `url` leads on."""
 
-    def __init__(self, where: str, why: str) -> None:
+    def __init__(self, where: str, why: str, url: str = "") -> None:
         super().__init__(why)
-        self.where = where
+        self.where, self.url = where, url
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def plan(wish: Wish) -> Request:
             f"From {max(left.start, wish.start):%Y-%m-%d %H:%M} on {left.text}: ask for an interval of hour or day, "
             "without splitting, or have them restored."
         )
-        raise Limit("query.interval", why)
+        raise Limit("query.interval", why, left.url)
     return request
 
 

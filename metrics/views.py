@@ -100,7 +100,7 @@ class Data(LoginRequiredMixin, PermissionRequiredMixin, View):
         try:
             return self.answer(request, *_names_and_range(request))
         except (InvalidRange, Limit) as error:
-            return JsonResponse({"error": str(error)}, status=422)
+            return JsonResponse({"error": str(error), "url": getattr(error, "url", "")}, status=422)
 
     def answer(
         self, request: HttpRequest, services: tuple[str, ...], types: tuple[str, ...], *bounds: datetime

@@ -82,7 +82,8 @@ def test_what_needs_raw_rows_says_where_they_are_and_works_again_once_they_are_b
     run(tables=("system_metrics",))
     refused = chart(viewer, **day)
     assert refused.status_code == 422
-    assert "From 2024-03-10 00:00 on rows of this time are in the archive" in refused.content.decode()
+    assert refused.json()["error"].startswith("From 2024-03-10 00:00 on rows of this time are in the archive")
+    assert refused.json()["url"] == "/archives/?table=system_metrics&from=2024-03-10&to=2024-03-10"
     restored(Archive.objects.get())
     assert chart(viewer, **day).status_code == 200
 

@@ -8,7 +8,9 @@ const PACES = [[3600, 10], [6 * 3600, 30], [24 * 3600, 60], [7 * 86_400, 120], [
 export const paceOf = (length) => PACES.find(([longest]) => length <= longest)[1];
 
 /** What the server refuses, in its own words: asking again would not help. */
-export class Refused extends Error {}
+export class Refused extends Error {
+  constructor(text, url = "") { super(text); this.url = url; }
+}
 export class SignedOut extends Refused {}
 
 export class Loader {
@@ -29,7 +31,7 @@ export class Loader {
       const isAnswer = response.headers.get("Content-Type")?.startsWith("application/json");
       if (!isAnswer) throw new Error(`The server answered ${response.status}.`);
       const body = await response.json();
-      if (response.status === 422) throw new Refused(body.error);
+      if (response.status === 422) throw new Refused(body.error, body.url);
       if (!response.ok) throw new Error(`The server answered ${response.status}.`);
       const server = Number(/dur=([\d.]+)/.exec(response.headers.get("Server-Timing") ?? "")?.[1] ?? 0);
       return { body, server, transfer: performance.now() - sent - server };

@@ -90,7 +90,7 @@ async function load({ isRefresh = false } = {}) {
     const answer = await loader.load(query);
     if (answer) arrived(answer, names, isSplit);
   } catch (error) {
-    if (error instanceof Refused && !(error instanceof SignedOut)) say("This cannot be drawn.", error.message);
+    if (error instanceof Refused && !(error instanceof SignedOut)) say("This cannot be drawn.", error.message, false, error.url);
     else lost(error);
   }
 }
@@ -127,7 +127,7 @@ async function annotate(services) {
 }
 
 /** Instead of charts: why there are none. */
-function say(title, text, isAnswer = false) {
+function say(title, text, isAnswer = false, url = "") {
   if (!isAnswer) { loader.cancel(); body = null; }
   page.clear();
   context.annotations = NONE;
@@ -135,6 +135,9 @@ function say(title, text, isAnswer = false) {
   root.removeAttribute("aria-busy");
   message.querySelector("strong").textContent = title;
   message.querySelector("span").textContent = text;
+  const link = message.querySelector("a");
+  link.hidden = !url;
+  link.href = url || "#";
   message.hidden = false;
   if (!isAnswer) { contact = null; tell(); pulse.rest(); }
 }
