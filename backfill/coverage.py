@@ -18,19 +18,19 @@ from backfill.models import LedgerEntry
 # range_agg takes ranges only before PostgreSQL 15, so multiranges are unnested first.
 _DONE = """
 SELECT job_type, range_agg(piece) AS blocks FROM (
-  SELECT job_type, unnest(done - failed) AS piece FROM backfill_ledger {where}
+  SELECT job_type, unnest(done - failed) AS piece FROM backfill_ledger WHERE NOT folded {where}
   UNION ALL
-  SELECT job_type, unnest(done) FROM backfill_ledger_folds {where}) pieces
+  SELECT job_type, unnest(done) FROM backfill_ledger_folds WHERE true {where}) pieces
 GROUP BY job_type
 """
 _MISSING = f"""
 int8multirange(int8range(%(first)s, %(last)s, '[]'))
-  - coalesce((SELECT blocks FROM ({_DONE.format(where="WHERE job_type = %(type)s")}) done), '{{}}')
+  - coalesce((SELECT blocks FROM ({_DONE.format(where="AND job_type = %(type)s")}) done), '{{}}')
 """  # noqa: S608
 _ARCHIVED = """
 int8multirange(int8range(%(first)s, %(last)s, '[]')) * coalesce((SELECT range_agg(piece) FROM (
   SELECT unnest(done - failed) AS piece FROM backfill_ledger known
-  WHERE job_type = %(type)s AND NOT EXISTS (SELECT FROM backfill_jobs job WHERE job.id = known.job_id)
+  WHERE job_type = %(type)s AND NOT folded AND NOT EXISTS (SELECT FROM backfill_jobs job WHERE job.id = known.job_id)
   UNION ALL SELECT unnest(done) FROM backfill_ledger_folds WHERE job_type = %(type)s) pieces), '{}')
 """
 _TAKEN = """

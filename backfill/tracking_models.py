@@ -95,12 +95,16 @@ class JobEvent(models.Model):
 
 
 class LedgerEntry(models.Model):
-    """The blocks that one job did, and those that it reported failed. `done` only grows; it outlives the job."""
+    """The blocks that one job did, and those that it reported failed. `done` only grows; it outlives the job.
+
+    `folded`: its job is gone, and its blocks are counted in the type's fold.
+    """
 
     job_id = models.UUIDField(primary_key=True)
     job_type = models.CharField(max_length=50)
     done = BlockSetField()
     failed = BlockSetField()
+    folded = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         db_table = "backfill_ledger"

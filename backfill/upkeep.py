@@ -20,11 +20,13 @@ DELETE FROM backfill_samples WHERE (job_id, at) IN (
     FROM backfill_samples WHERE at < clock_timestamp() - %(age)s) aged
   WHERE NOT begins AND date_bin(%(width)s, next, 'epoch') = date_bin(%(width)s, at, 'epoch') LIMIT %(batch)s)
 """
-# An entry with failed blocks stays as it is: should its job come back from the archive, they must not count as done.
+# An entry with failed blocks is not folded: they must not count as done. One that is stays, and is counted by itself
+# again should its job come back from the archive (migration 0005).
+FOLD_LOCK = 7_021_007
 _FOLD = """
 WITH gone AS (
-  DELETE FROM backfill_ledger AS known
-  WHERE isempty(failed) AND NOT EXISTS (SELECT FROM backfill_jobs job WHERE job.id = known.job_id)
+  UPDATE backfill_ledger AS known SET folded = true
+  WHERE NOT folded AND isempty(failed) AND NOT EXISTS (SELECT FROM backfill_jobs job WHERE job.id = known.job_id)
   RETURNING job_type, done)
 INSERT INTO backfill_ledger_folds AS fold (job_type, done)
 SELECT job_type, coalesce(range_agg(piece), '{}') FROM (SELECT job_type, unnest(done) AS piece FROM gone) pieces
@@ -45,6 +47,8 @@ def thin_samples() -> int:
 @transaction.atomic
 def fold_ledger() -> int:
     """Fold the entries of jobs that are gone into one row a type; coverage is the same before and after."""
+    # In a statement of its own: the next one sees every job that was inserted before.
+    _run("SELECT pg_advisory_xact_lock(%(lock)s)", lock=FOLD_LOCK)
     return _run(_FOLD)
 
 

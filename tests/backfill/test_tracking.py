@@ -136,11 +136,15 @@ def test_folding_and_a_return_from_the_archive_change_no_coverage():
     before = done()
     BackfillJob.objects.all().delete()
     assert upkeep.fold_ledger() == 1
-    assert (LedgerEntry.objects.count(), LedgerFold.objects.get().done) == (1, [(0, 99)])
+    assert (LedgerEntry.objects.filter(folded=False).count(), LedgerFold.objects.get().done) == (1, [(0, 99)])
     assert upkeep.fold_ledger() == 0
     for job in (plain, holed):
         BackfillJob.objects.bulk_create([job])
     assert done() == before == [(0, 149), (151, 199)]
+    assert LedgerFold.objects.get().done == [] and not LedgerEntry.objects.filter(folded=True).exists()
+    # What the one that came back reports failed now does not count as done, though it was folded as done before.
+    coverage.note_failed(plain.pk, [7])
+    assert done() == [(0, 6), (8, 149), (151, 199)]
     assert [len(events(job)) for job in (plain, holed)] == [1, 1]
 
 

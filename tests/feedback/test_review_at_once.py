@@ -39,8 +39,9 @@ class Shift:
                 review_rows.refresh(wait=False)
                 claim = review_claims.claim_next(moderator=person, among=WAITING.all())
                 if claim is None:
-                    # What the killed hold comes back in time, and flags still come.
-                    if self.flags_over.is_set() and not WAITING.exists():
+                    # What the killed hold comes back in time, and flags still come; those that came while another
+                    # computed are computed before somebody goes home.
+                    if self.flags_over.is_set() and not review_rows.refresh() and not WAITING.exists():
                         return
                     time.sleep(0.02)
                     continue
