@@ -85,7 +85,8 @@ def test_twenty_items_are_worked_without_a_mouse(ana):
     assert page.locator("#review-said").inner_text() == "Undone: Already gone"
 
 
-def test_looking_around_holds_nothing_and_enter_does(ana):
+def test_looking_around_holds_nothing_and_enter_does(ana, monkeypatch):
+    monkeypatch.setattr(review_claims, "LEAVING", timedelta(seconds=0.5))
     page = ana.page
     page.keyboard.press("j")
     wait_for(page, "i01")

@@ -44,7 +44,7 @@ from tests.metrics.writing import send
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.stress]
 STRESS = os.environ.get("STRESS") == "1"
-RUNS, STEPS, SECONDS, WRITERS = (200, 20, 60, 16) if STRESS else (25, 12, 3, 8)
+RUNS, STEPS, SECONDS, WRITERS = (200, 20, 60, 16) if STRESS else (25, 8, 3, 8)
 TABLES = ("system_metrics", PARTITION)
 OPEN = START + timedelta(days=1)  # the first day is sealed at some moment, the others stay open
 
