@@ -9,12 +9,14 @@ from metrics import partitions
 from tests.core.conftest import until
 from tests.metrics.rollup_writers import other_connection
 from tests.retention import rows
+from tests.retention.faults import time_passes
 from tests.retention.rows import DAY, NOW, everything, fill, held_together, run
 from tests.retention.test_runs import ask
 from utxoiq_admin.core.leases import LeaseLost
 from utxoiq_admin.core.models import Lease
-from utxoiq_admin.retention import archiving, expiry, runs, services, storage
+from utxoiq_admin.retention import archiving, expiry, removal, runs, services, storage
 from utxoiq_admin.retention.models import Archive, Run, RunTable
+from utxoiq_admin.retention.proof import Damaged
 
 pytestmark = pytest.mark.django_db(transaction=True)
 FEEDBACK = ("insight_feedback",)
@@ -98,6 +100,26 @@ def test_a_run_that_was_taken_over_drops_no_partition(monkeypatch):
     with pytest.raises(LeaseLost):
         services.perform(run_id=asked.pk)
     assert f"system_metrics_{rows.OLD:%Y_%m}" in {each.name for each in partitions.listing()}
+
+
+def test_a_run_that_was_taken_over_calls_no_object_damaged(monkeypatch):
+    fill(days=1, rows=8)
+    whole, proof_of, reads = everything(), removal.proof_of, []
+
+    def cut_short(archive, policy):
+        reads.append(archive.key)
+        if len(reads) > 1:
+            return proof_of(archive, policy)
+        time_passes()  # the other reads the object well, and its rows leave
+        assert run(tables=FEEDBACK).state == "succeeded"
+        raise Damaged("it ends early")
+
+    monkeypatch.setattr(removal, "proof_of", cut_short)
+    asked, _ = ask(tables=FEEDBACK)
+    with pytest.raises(LeaseLost):
+        services.perform(run_id=asked.pk)
+    assert (Archive.objects.get().state, Archive.objects.get().error) == ("archived", "")
+    assert held_together() == whole
 
 
 def test_an_object_that_cannot_be_read_keeps_no_other_from_leaving_and_its_rows_stand_in_no_second_one(

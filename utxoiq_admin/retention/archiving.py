@@ -178,7 +178,7 @@ def _remove(work: Work, archive: Archive) -> Removed:
         try:
             return remove_rows(archive, work.policy, work.lease, count=count)
         except (Damaged, storage.Missing) as error:
-            raise _damaged(archive, error) from error
+            raise _damaged(work, archive, error) from error
         except OperationalError as error:
             if not isinstance(error.__cause__, errors.LockNotAvailable | errors.DeadlockDetected):
                 raise
@@ -191,11 +191,16 @@ def _remove(work: Work, archive: Archive) -> Removed:
     raise AssertionError("unreachable")
 
 
-def _damaged(archive: Archive, error: Exception) -> Damaged:
-    """The object was verified once and is not found equal now: note it; the rows are archived anew."""
+def _damaged(work: Work, archive: Archive, error: Exception) -> Damaged:
+    """It was verified once and is not found equal now: note it; the rows are archived anew. Raises LeaseLost."""
     why = str(error) if isinstance(error, storage.StorageFailed) else f"{archive.key}: {error}."
     told = f"{why} It was verified before; none of its rows was deleted now, and those that stand are archived anew."
-    Archive.objects.filter(pk=archive.pk).update(state=Archive.State.DAMAGED, hold_until=None, error=told)
+    with transaction.atomic():
+        # Whoever took over may have read it well and deleted its rows: called damaged, they would count as lost.
+        work.lease.check()
+        Archive.objects.standing(archive.table).filter(pk=archive.pk).update(
+            state=Archive.State.DAMAGED, hold_until=None, error=told
+        )
     return Damaged(told)
 
 
