@@ -18,5 +18,13 @@ def nothing_cached():
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest file first, since it would else be left to one of two processes at the end."""
+    """The longest file first, since it would else be left to one of two processes at the end.
+
+    Tests that fork come before those with a browser, whose event loop then lives in this process: a child that is
+    forked with it loses its connection to the database.
+    """
     items.sort(key=lambda item: "/stack/" not in str(item.path))
+    first = next((place for place, item in enumerate(items) if "/browser/" in str(item.path)), None)
+    if first is not None:
+        forking = [item for item in items[first:] if item.path.name == "test_faults.py"]
+        items[first:] = [*forking, *(item for item in items[first:] if item not in forking)]
