@@ -6,7 +6,7 @@ registers a `Provider`: marks to draw at a moment, and reasons why rows of any s
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
 from typing import Protocol
@@ -16,6 +16,8 @@ from utxoiq_admin.core.display import duration
 
 MAX_MARKS = 200  # a chart is 1,500 pixels wide
 MAX_SERVICES = 20
+# A chart's range ends with the minute in which it was drawn; what explains it is asked a moment later.
+JUST_NOW = timedelta(minutes=1)
 
 May = Callable[[str], bool]
 
@@ -175,7 +177,7 @@ def _told(gap: Gap, start: datetime, end: datetime, reason: Reason | None, *, no
     length = duration(end - start)
     text = (
         f"{gap.service} is silent for {length} now"
-        if end >= now
+        if end > now - JUST_NOW
         else f"{gap.service} was silent for {length}"
     )
     return ExplainedGap(gap.service, start, end, Cause.SILENT, text)
