@@ -1,6 +1,7 @@
 """A changed, short or missing object is found at any time before its rows are deleted, and nothing is deleted."""
 
 import gzip
+import tracemalloc
 import zlib
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from tests.retention import rows
 from tests.retention.rows import everything, fill, held_together, run
 from tests.retention.test_way_of_a_row import between
-from utxoiq_admin.retention import archiving, expiry, spool, storage
+from utxoiq_admin.retention import archiving, expiry, proof, spool, storage
 from utxoiq_admin.retention.models import Archive
 from utxoiq_admin.retention.policies import POLICIES
 from utxoiq_admin.retention.proof import Damaged
@@ -115,8 +116,14 @@ def test_a_flip_of_any_byte_is_found(archive_folder):
     whole = path.read_bytes()
     for place in {*range(12), *range(12, len(whole) - 12, 9), *range(len(whole) - 12, len(whole))}:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
-        with pytest.raises(Damaged):
-            proof_of(archive, POLICIES[TABLE])
+        for verified in (None, bytearray(b"what was read before")):
+            with pytest.raises(Damaged):
+                proof_of(archive, POLICIES[TABLE], verified=verified)
+    path.write_bytes(whole)
+    assert (
+        proof_of(archive, POLICIES[TABLE], verified=bytearray(b"what was read before"))
+        == b"what was read before"
+    )
 
 
 def test_a_spool_that_would_grow_too_large_takes_fewer_rows(monkeypatch):
@@ -158,3 +165,13 @@ def test_what_zlib_cannot_read_is_damage_and_no_error_of_ours():
 
     with pytest.raises(Damaged, match="ends early"):
         list(lines_of(storage.ContentFile(zlib.compress(b"x", wbits=31)[:-1])))
+
+
+def test_what_unpacks_to_far_more_than_it_is_never_fills_the_memory(monkeypatch):
+    monkeypatch.setattr(proof, "MAX_LINE", 4 << 20)
+    packed = storage.ContentFile(gzip.compress(b"0" * (64 << 20)))
+    tracemalloc.start()
+    with pytest.raises(Damaged, match="a line does not end"):
+        proof.exhaust(proof.blocks_of(packed))
+    assert tracemalloc.get_traced_memory()[1] < 32 << 20
+    tracemalloc.stop()

@@ -106,10 +106,10 @@ def test_a_run_that_was_taken_over_calls_no_object_damaged(monkeypatch):
     fill(days=1, rows=8)
     whole, proof_of, reads = everything(), removal.proof_of, []
 
-    def cut_short(archive, policy):
+    def cut_short(archive, policy, *, verified=None):
         reads.append(archive.key)
         if len(reads) > 1:
-            return proof_of(archive, policy)
+            return proof_of(archive, policy, verified=verified)
         time_passes()  # the other reads the object well, and its rows leave
         assert run(tables=FEEDBACK).state == "succeeded"
         raise Damaged("it ends early")
@@ -133,7 +133,7 @@ def test_an_object_that_cannot_be_read_keeps_no_other_from_leaving_and_its_rows_
 
     # Three days are verified, and their rows stand: as if the run had been killed before each deletion.
     with monkeypatch.context() as broken:
-        broken.setattr(archiving, "_remove", lambda work, archive: archiving.Removed(archive.rows, 0))
+        broken.setattr(archiving, "_remove", lambda work, archive, *_: archiving.Removed(archive.rows, 0))
         run(tables=FEEDBACK)
     assert set(Archive.objects.values_list("state", flat=True)) == {"verified"}
     refused = Archive.objects.order_by("first_at")[1]
@@ -151,7 +151,7 @@ def test_rows_that_stay_locked_keep_no_other_object_from_leaving(monkeypatch):
     monkeypatch.setattr(archiving, "ATTEMPTS", 1)
     fill(days=2, rows=8)
     with monkeypatch.context() as broken:
-        broken.setattr(archiving, "_remove", lambda work, archive: archiving.Removed(archive.rows, 0))
+        broken.setattr(archiving, "_remove", lambda work, archive, *_: archiving.Removed(archive.rows, 0))
         run(tables=FEEDBACK)
     locked = InsightFeedback.objects.order_by("created_at").first()
     with other_connection() as other, other.transaction():
@@ -164,7 +164,7 @@ def test_rows_that_stay_locked_keep_no_other_object_from_leaving(monkeypatch):
 def test_storage_that_fails_is_asked_a_few_times_and_not_for_every_object(monkeypatch):
     fill(days=6, rows=8)
     with monkeypatch.context() as broken:
-        broken.setattr(archiving, "_remove", lambda work, archive: archiving.Removed(archive.rows, 0))
+        broken.setattr(archiving, "_remove", lambda work, archive, *_: archiving.Removed(archive.rows, 0))
         run(tables=FEEDBACK)
     asked = []
 

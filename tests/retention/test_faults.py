@@ -12,7 +12,8 @@ from django.db.models import Sum
 
 from metrics import rollups
 from metrics.models import RollupHour
-from tests.retention import faults, rows
+from tests.retention import fault_kinds, faults, rows
+from tests.retention.editor import Editor
 from tests.retention.rows import DAY, NOW, OLD, TABLES
 from utxoiq_admin.retention import runs
 from utxoiq_admin.retention.models import Archive, Run
@@ -70,13 +71,13 @@ def one_fault(number, chance, longest, expected, notes):
     before = {table: rows.in_database(table) for table in TABLES}
     rows.fill(1, 20, start=OLD + number * DAY)
     expected_after_filling(expected, before)
-    breaking = faults.Faults(chance, longest)
+    breaking = fault_kinds.Faults(chance, longest)
     breaking.clock = clock
-    kind = faults.KINDS[number % len(faults.KINDS)]
+    kind = fault_kinds.KINDS[number % len(fault_kinds.KINDS)]
     work, what = work_of(chance, clock)
     if kind == "stalls_and_is_taken_over" and what == "restore":
         kind = "killed_at_a_step"
-    editor = faults.Editor(number, notes)
+    editor = Editor(number, notes)
     try:
         outcome = getattr(breaking, kind)(work)
     finally:

@@ -87,8 +87,8 @@ def test_a_run_stops_between_slices_when_asked_and_goes_on_next_time(monkeypatch
     fill(days=3, rows=8)
     ordinary = archiving._remove
 
-    def stopped_after(work, archive):
-        done = ordinary(work, archive)
+    def stopped_after(work, archive, *rest):
+        done = ordinary(work, archive, *rest)
         assert runs.stop(run=work.run, by="ana")
         until(lambda: work.at.__self__._stopped)
         return done

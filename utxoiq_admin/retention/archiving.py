@@ -107,8 +107,7 @@ def _archive_day(work: Work, due: Due, day: datetime) -> None:
             if not spool.tally.rows:
                 return
             archive = _written(work, spool)
-        _verify(work, archive)
-        removed = _remove(work, archive)
+        removed = _remove(work, archive, _verify(work, archive))
         # Only forward: a row that was edited meanwhile, and stayed, is for the next run. Somebody who edits all the
         # time would have this one archive the row for ever.
         if archive.rows < spool.limit or (not removed.rows and start == archive.last_at):
@@ -145,12 +144,16 @@ def _written(work: Work, spool: Spool) -> Archive:
     return archive
 
 
-def _verify(work: Work, archive: Archive) -> None:
-    """Read the object back and hold it against what was spooled. Raises Damaged, StorageFailed, LeaseLost."""
+def _verify(work: Work, archive: Archive) -> bytearray:
+    """Read the object back and hold it against what was spooled; the proof of its rows.
+
+    Raises Damaged, StorageFailed, LeaseLost.
+    """
+    proof = bytearray()
     work.at(f"{archive.table}: {archive.first_at:%Y-%m-%d}, reading {archive.rows:,} rows back")
     try:
         with storage.opened(archive.key) as packed:
-            exhaust(read_back(packed, archive, work.policy.time))
+            exhaust(read_back(packed, archive, work.policy.time, proof=proof))
     except (Damaged, storage.StorageFailed) as error:
         why = str(error) if isinstance(error, storage.StorageFailed) else f"{archive.key}: {error}"
         _failed(archive, f"{why}. It is not what was spooled; its rows stayed in the table.")
@@ -160,14 +163,18 @@ def _verify(work: Work, archive: Archive) -> None:
         work.lease.check()
         Archive.objects.filter(pk=archive.pk).update(state=Archive.State.VERIFIED, verified_at=Now())
     work.count(rows_verified=archive.rows, bytes_archived=archive.bytes)
+    return proof
 
 
 def _failed(archive: Archive, why: str) -> None:
     Archive.objects.filter(pk=archive.pk).update(state=Archive.State.FAILED, error=why)
 
 
-def _remove(work: Work, archive: Archive) -> Removed:
-    """The manifest beside the object, then its rows leave. Raises Damaged, StorageFailed, Contended."""
+def _remove(work: Work, archive: Archive, verified: bytearray | None = None) -> Removed:
+    """The manifest beside the object, then its rows leave. Raises Damaged, StorageFailed, Contended.
+
+    `verified` as in `proof_of`.
+    """
     work.at(f"{archive.table}: {archive.first_at:%Y-%m-%d}, deleting {archive.rows:,} rows")
     manifests.write(archive)
 
@@ -176,7 +183,7 @@ def _remove(work: Work, archive: Archive) -> Removed:
 
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return remove_rows(archive, work.policy, work.lease, count=count)
+            return remove_rows(archive, work.policy, work.lease, count=count, verified=verified)
         except (Damaged, storage.Missing) as error:
             raise _damaged(work, archive, error) from error
         except OperationalError as error:

@@ -5,16 +5,27 @@ may come in any order, so their md5 are added up. A sum, not XOR: a line that st
 """
 
 import hashlib
-import io
+import re
+import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from typing import IO, Any, Protocol
+from datetime import UTC, datetime, timedelta
+from hashlib import md5
+from itertools import repeat
+from typing import Any, Protocol
 
 READ_SIZE = 256 * 1024
+BLOCK = 2 * 1024 * 1024  # of lines, at once in memory
 MAX_LINE = 64 * 1024 * 1024  # a jsonb value cannot be longer than 256 MB, and none of ours is near
 _MODULUS = 1 << 128
+_IDS = re.compile(rb'"id":"([^"]*)"')
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+
+# A row of the proof as COPY reads it in its binary format, each column behind its length: id, time, md5.
+# https://www.postgresql.org/docs/current/sql-copy.html#id-1.9.3.55.9.4
+PROOF = struct.Struct(">h i16s iq i16s")
+PROOF_START, PROOF_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 
 
 class Damaged(Exception):
@@ -56,34 +67,46 @@ class Tally:
         ]
 
 
+class _Moments(dict[bytes, int]):
+    """Microseconds since 2000, which is how PostgreSQL sends a time, by its text. Many rows share one."""
+
+    def __missing__(self, text: bytes) -> int:
+        self[text] = value = (datetime.fromisoformat(text.decode()) - _EPOCH) // timedelta(microseconds=1)
+        return value
+
+
 def tallied(
-    lines: Iterable[bytes], time: str, tally: Tally, *, proof: bytearray | None = None
+    blocks: Iterable[bytes], time: str, tally: Tally, *, proof: bytearray | None = None
 ) -> Iterator[bytes]:
-    """Pass the lines on (without their newline) and count them; into `proof` goes a line for COPY of each.
+    """Pass the blocks on (whole lines, each with its newline) and count them; into `proof` goes what `PROOF` tells.
 
     Times of one zone compare as text: "…:00+00:00" sorts before "…:00.5+00:00". A name in quotes with a colon
     directly behind it is a key of the row itself: quotes inside of values are escaped, and jsonb has a space there.
+    Raises ValueError for a line that is no row.
     """
-    time_mark, id_mark = f'"{time}":"'.encode(), b'"id":"'
-    time_length, md5, from_bytes = len(time_mark), hashlib.md5, int.from_bytes
-    rows, first, last, total = tally.rows, tally.first, tally.last, tally.total
-    try:
-        for line in lines:
-            start = line.index(time_mark) + time_length
-            at = line[start : line.index(b'"', start)]
-            digest = md5(line, usedforsecurity=False)
-            total += from_bytes(digest.digest(), "big")
-            rows += 1
-            if at < first:
-                first = at
-            if at > last:
-                last = at
-            if proof is not None:
-                place = line.index(id_mark) + 6
-                proof += b"%b\t%b\t%b\n" % (line[place : place + 36], at, digest.hexdigest().encode())
-            yield line
-    finally:
-        tally.rows, tally.first, tally.last, tally.total = rows, first, last, total
+    times_in = re.compile(rb'"%b":"([^"]*)"' % time.encode()).findall
+    for block in blocks:
+        lines = block.split(b"\n")
+        lines.pop()
+        times = times_in(block)
+        if len(times) != len(lines):
+            raise ValueError(f"{len(lines)} lines have {len(times)} times")
+        digests = [md5(line, usedforsecurity=False).digest() for line in lines]
+        tally.rows += len(lines)
+        tally.first, tally.last = min(tally.first, *times), max(tally.last, *times)
+        tally.total += sum(int.from_bytes(digest, "big") for digest in digests)
+        if proof is not None:
+            proof += _proof_of(block, times, digests)
+        yield block
+
+
+def _proof_of(block: bytes, times: list[bytes], digests: list[bytes]) -> bytes:
+    packed = bytes.fromhex(b"".join(_IDS.findall(block)).replace(b"-", b"").decode())
+    if len(packed) != 16 * len(times):
+        raise ValueError(f"{len(times)} lines have {len(packed) / 16} ids")
+    ids = [packed[at : at + 16] for at in range(0, len(packed), 16)]
+    moments = map(_Moments().__getitem__, times)
+    return b"".join(map(PROOF.pack, repeat(3), repeat(16), ids, repeat(8), moments, repeat(16), digests))
 
 
 class Packed(Protocol):
@@ -92,15 +115,17 @@ class Packed(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-def lines_of(packed: Packed) -> Iterator[bytes]:
-    """The lines of a gzip stream, without their newlines. Raises Damaged for a stream that is broken or ends early."""
+def blocks_of(packed: Packed) -> Iterator[bytes]:
+    """A gzip stream unpacked, in blocks of whole lines. Raises Damaged for a stream that is broken or ends early."""
     unpack = zlib.decompressobj(wbits=31)
     rest = b""
     try:
-        while chunk := packed.read(READ_SIZE):
-            text = rest + unpack.decompress(chunk)
-            *lines, rest = text.split(b"\n")
-            yield from lines
+        while chunk := unpack.unconsumed_tail or packed.read(READ_SIZE):
+            text = rest + unpack.decompress(chunk, BLOCK)
+            end = text.rfind(b"\n") + 1
+            if end:
+                yield text[:end]
+            rest = text[end:]
             if len(rest) > MAX_LINE:
                 raise Damaged("a line does not end")
     except zlib.error as error:
@@ -111,14 +136,20 @@ def lines_of(packed: Packed) -> Iterator[bytes]:
         raise Damaged("something stands behind its end")
 
 
-def read_back(packed: Packed, archive: Any, time: str, *, proof: bytearray | None = None) -> Iterator[bytes]:
-    """The object's lines; after the last one they were held against the manifest. Raises Damaged.
+def lines_of(packed: Packed) -> Iterator[bytes]:
+    """The lines of a gzip stream, without their newlines. Raises Damaged as `blocks_of`."""
+    for block in blocks_of(packed):
+        yield from block[:-1].split(b"\n")
 
-    Nothing may be done for good with a line before the iteration ended without an error.
+
+def read_back(packed: Packed, archive: Any, time: str, *, proof: bytearray | None = None) -> Iterator[bytes]:
+    """The object's lines in blocks; after the last one they were held against the manifest. Raises Damaged.
+
+    Nothing may be done for good with a block before the iteration ended without an error.
     """
     tally, whole = Tally(), _Hashing(packed)
     try:
-        yield from tallied(lines_of(whole), time, tally, proof=proof)
+        yield from tallied(blocks_of(whole), time, tally, proof=proof)
     except ValueError as error:
         raise Damaged(f"a line is no row of {archive.table}") from error
     if wrong := tally.differences(archive):
@@ -128,6 +159,14 @@ def read_back(packed: Packed, archive: Any, time: str, *, proof: bytearray | Non
         raise Damaged(
             f"its bytes were changed: sha256 {whole.digest.hexdigest()} instead of {archive.sha256}"
         )
+
+
+def unchanged(packed: Packed, archive: Any) -> bool:
+    """Whether the object's bytes, all of them read, are those of the manifest: its lines are then the same too."""
+    whole = _Hashing(packed)
+    while whole.read(READ_SIZE):
+        pass
+    return bool(whole.digest.hexdigest() == archive.sha256)
 
 
 class _Hashing:
@@ -142,10 +181,6 @@ class _Hashing:
         return chunk
 
 
-def exhaust(lines: Iterable[bytes]) -> None:
-    for _ in lines:
+def exhaust(blocks: Iterable[bytes]) -> None:
+    for _ in blocks:
         pass
-
-
-def proof_file(proof: bytearray) -> IO[bytes]:
-    return io.BytesIO(proof)

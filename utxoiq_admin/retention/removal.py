@@ -2,7 +2,8 @@
 
 Danger: here rows are deleted for good. What keeps it safe, in this order:
 1. The object is read back and held against its manifest, each time, directly before the deletion. Whatever happened
-   to it since it was verified is found here, and nothing is deleted.
+   to it since it was verified is found here, and nothing is deleted. Where this run has unpacked it before, that its
+   bytes have the same sha256 is enough.
 2. The transaction checks the lease first: a run that was taken over commits nothing.
 3. A row goes only if its key and the md5 of all its columns stand in the proof. Edited since, it stays; its line in
    the object is noted as superseded, and the row is archived again.
@@ -24,7 +25,7 @@ from utxoiq_admin.core.leases import HeldLease
 from utxoiq_admin.retention import manifests, storage
 from utxoiq_admin.retention.models import Archive
 from utxoiq_admin.retention.policies import Policy, midnight
-from utxoiq_admin.retention.proof import exhaust, proof_file, read_back
+from utxoiq_admin.retention.proof import PROOF_END, PROOF_START, exhaust, read_back, unchanged
 from utxoiq_admin.retention.rows import BOUNDS, PINS, SAME_CONTENT, same_key, source_of
 
 _TEMPORARY = """
@@ -51,20 +52,31 @@ class Removed:
     superseded: int
 
 
-def proof_of(archive: Archive, policy: Policy) -> bytearray:
-    """Read the object back and hold it against its manifest; the proof for COPY. Raises Damaged, StorageFailed."""
+def proof_of(archive: Archive, policy: Policy, *, verified: bytearray | None = None) -> bytearray:
+    """Read the object back and hold it against its manifest; the proof for COPY. Raises Damaged, StorageFailed.
+
+    `verified` is the proof that this run made of it before: it is good still if the object's bytes are.
+    """
+    if verified:
+        with storage.opened(archive.key) as packed:
+            if unchanged(packed, archive):
+                return verified
     proof = bytearray()
     with storage.opened(archive.key) as packed:
         exhaust(read_back(packed, archive, policy.time, proof=proof))
     return proof
 
 
-def remove_rows(archive: Archive, policy: Policy, lease: HeldLease, *, count: Any) -> Removed:
+def remove_rows(
+    archive: Archive, policy: Policy, lease: HeldLease, *, count: Any, verified: bytearray | None = None
+) -> Removed:
     """Delete the object's rows that stand in the table unchanged; `count(removed)` runs in the same transaction.
+
+    `verified` as in `proof_of`.
 
     Raises Damaged or StorageFailed (nothing was deleted), LeaseLost, OperationalError where locks are contended.
     """
-    proof = proof_of(archive, policy)
+    proof = proof_of(archive, policy, verified=verified)
     source = source_of(policy, archive.first_at)
     with sealing.uncounted(), connection.cursor() as cursor:
         cursor.execute(PINS)
@@ -91,8 +103,9 @@ def _delete(
     cursor: Any, policy: Policy, source: str, archive: Archive, proof: bytearray
 ) -> tuple[int, list[UUID]]:
     cursor.execute(_TEMPORARY)
-    with cursor.copy("COPY retention_proof FROM STDIN") as copy:
-        copy.write(proof_file(proof).getvalue())  # type: ignore[attr-defined]
+    with cursor.copy("COPY retention_proof FROM STDIN (FORMAT BINARY)") as copy:
+        for part in (PROOF_START, proof, PROOF_END):
+            copy.write(part)
     names = _names(policy, source, archive.first_at, archive.last_at)
     if policy.in_months:
         _check_sealed(archive)

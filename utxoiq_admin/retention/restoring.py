@@ -97,8 +97,8 @@ def _bring_back(archive: Archive, policy: Policy, until: datetime, by: str, leas
             storage.opened(archive.key) as packed,
             cursor.copy(sql.SQL("COPY retention_lines FROM STDIN {}").format(AS_LINES)) as copy,
         ):
-            for line in read_back(packed, archive, policy.time):
-                copy.write(line + b"\n")
+            for block in read_back(packed, archive, policy.time):
+                copy.write(block)
         names = {
             "table": sql.Identifier(policy.table),
             "superseded": sql.Literal(current.superseded),

@@ -3,7 +3,7 @@
 import hashlib
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,7 +19,7 @@ SLICE_ROWS = 100_000
 SPOOL_BYTES = 256 * 1024 * 1024  # compressed; rows of ordinary size fill some 5 MB
 FEWER = 10
 GZIP_LEVEL = 6
-_CHUNK = 512 * 1024
+BLOCK = 1024 * 1024
 
 _COPY = sql.SQL(
     "COPY (SELECT row_to_json(t) FROM {source} AS t WHERE {condition} ORDER BY {time} LIMIT {limit}) TO STDOUT {how}"
@@ -75,35 +75,29 @@ def _copy(due: Due, start: datetime, end: datetime, spool: Spool) -> None:
     )
     packer = zlib.compressobj(GZIP_LEVEL, wbits=31)
     with cursor_with_pins() as cursor, cursor.copy(query) as copy:
-        waiting: list[bytes] = []
-        size = 0
-        for line in tallied(_lines(copy), due.policy.time, spool.tally):
-            waiting.append(line)
-            size += len(line)
-            if size >= _CHUNK:
-                _write(spool, packer.compress(b"\n".join((*waiting, b""))))
-                waiting, size = [], 0
-        _write(spool, packer.compress(b"\n".join((*waiting, b""))))
+        for block in tallied(_blocks(copy), due.policy.time, spool.tally):
+            _write(spool, packer.compress(block))
     _write(spool, packer.flush())
     spool.file.flush()
 
 
-def _lines(copy: Any) -> Iterator[bytes]:
-    """The lines of COPY, however the driver cuts them."""
-    rest = b""
-    for chunk in copy:
-        data = rest + bytes(chunk) if rest else bytes(chunk)
-        if data.find(b"\n") == len(data) - 1:  # one line, as the server sends them
-            rest = b""
-            yield data[:-1]
-        else:
-            *lines, rest = data.split(b"\n")
-            yield from lines
+def _blocks(copy: Iterable[Any]) -> Iterator[bytes]:
+    """What COPY sends, a row at a time, in blocks of whole lines."""
+    waiting: list[bytes] = []
+    size = 0
+    for line in copy:
+        waiting.append(bytes(line))
+        size += len(line)
+        if size >= BLOCK:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)
 
 
 def _write(spool: Spool, packed: bytes) -> None:
     spool.bytes += len(packed)
     if spool.bytes > SPOOL_BYTES:
-        raise SpoolFull(f"rows of {spool.tally.rows:,} or fewer need more than {SPOOL_BYTES:,} bytes of file")
+        raise SpoolFull(f"{spool.limit:,} rows of it need more than {SPOOL_BYTES:,} bytes of file")
     spool.digest.update(packed)
     spool.file.write(packed)
