@@ -2,6 +2,8 @@ import pytest
 
 from utxoiq_admin.core import cache
 
+FORKING = ("test_faults.py", "test_killed_at_each_step.py")
+
 
 @pytest.fixture(autouse=True)
 def plain_static(settings):
@@ -26,5 +28,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "/stack/" not in str(item.path))
     first = next((place for place, item in enumerate(items) if "/browser/" in str(item.path)), None)
     if first is not None:
-        forking = [item for item in items[first:] if item.path.name == "test_faults.py"]
+        forking = [item for item in items[first:] if item.path.name in FORKING]
         items[first:] = [*forking, *(item for item in items[first:] if item not in forking)]

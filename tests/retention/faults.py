@@ -63,6 +63,7 @@ class Events:
             for block in function(*args, **kwargs):
                 self.pass_by()
                 yield block
+                self.pass_by(after=True)
 
         return wrapped
 

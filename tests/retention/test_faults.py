@@ -21,7 +21,6 @@ from utxoiq_admin.retention.models import Archive, Run
 STRESS = bool(os.environ.get("STRESS"))
 COUNT = 200 if STRESS else 20
 CLEAN_EACH = 5
-FEW = 8  # places of a quick run
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.stress]
 
@@ -124,30 +123,3 @@ def test_faults_of_every_kind(capsys, tmp_path):
                     f"{len(expected)} rows, {dict(changes)} written meanwhile, {Archive.objects.count()} objects"
                 )
     assert min(changes["insight_feedback"], changes["system_metrics"]) > COUNT
-
-
-def test_killed_before_and_after_each_thing_that_a_run_does(settings):
-    """Each statement, each call of the storage, each few lines in between, one after the other and not by chance."""
-    settings.ARCHIVE_METRICS_DAYS = 0  # so many days are filled that some would leave the archive
-    late = NOW + 500 * DAY
-    expected = {}
-    longest = events_of_a_run(expected)
-    places = [(number, after) for number in range(1, longest + 1) for after in (False, True)]
-    if not STRESS:
-        places = places[:: len(places) // FEW]
-    killed = 0
-    for day, chosen in enumerate(places):
-        before = {table: rows.in_database(table) for table in TABLES}
-        rows.fill(1, 20, start=OLD + day * DAY)
-        expected_after_filling(expected, before)
-        asked, _ = runs.request(
-            trigger=Run.Trigger.COMMAND, by="faults", clock=late + day * timedelta(hours=1), send=False
-        )
-        killed += faults.killed_at(faults.a_run(asked.pk), chosen) == "killed 9"
-        faults.time_passes()
-        nothing_is_lost(expected, [])
-    assert killed > 0.9 * len(places)
-    assert rows.run(now=late + len(places) * DAY).state == "succeeded"
-    assert rows.held_together() == wanted(expected)
-    if STRESS:
-        print(f"\n{killed} kills at {len(places)} places, {len(expected)} rows")
