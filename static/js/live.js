@@ -17,7 +17,8 @@
       if (!response.ok) throw new Error(String(response.status));
       const fresh = await response.text();
       const chosen = new Set([...box.querySelectorAll("input:checked")].map((each) => each.value));
-      const held = document.activeElement?.name === "job" ? document.activeElement.value : null;
+      const active = document.activeElement, held = active?.name === "job" ? active.value : null;
+      const focused = box.contains(active) ? active.id : "";
       const kept = [...box.querySelectorAll("[data-keep]")];
       box.innerHTML = fresh;
       // What scripts draw into stays as it is; the fresh one is an empty place for it.
@@ -27,6 +28,7 @@
         each.checked = chosen.has(each.value);
         if (each.value === held) each.focus();
       });
+      if (focused) document.getElementById(focused)?.focus();
       contact = Date.now();
       box.classList.remove("stale");
     } catch {

@@ -15,8 +15,10 @@ from tests.core.conftest import until
 from tests.retention.rows import DAY, NOW, fill, run
 from utxoiq_admin.core.leases import LeaseLost, hold
 from utxoiq_admin.core.models import Lease, TaskRun
+from utxoiq_admin.monitoring import sources
 from utxoiq_admin.retention import archiving, health, runs, services, tasks, views
 from utxoiq_admin.retention.models import Archive, Pause, Run
+from utxoiq_admin.retention.policies import POLICIES
 
 pytestmark = pytest.mark.django_db(transaction=True)
 RUN = "/api/v1/monitoring/retention/run"
@@ -196,33 +198,37 @@ def test_a_command_whose_run_fails_ends_with_the_reason(settings, tmp_path):
         call_command("run_retention", now=NOW)
 
 
+def ended(state, finished_at, *, tables=tuple(POLICIES), error=""):
+    return Run.objects.create(
+        trigger="schedule", requested_by="s", tables=list(tables), open=None, state=state,
+        finished_at=finished_at, error=error,
+    )  # fmt: skip
+
+
 def test_the_check_says_how_it_stands():
     now = timezone.now()
     assert health.retention_check(now).level.name == "OK"
-    good = Run.objects.create(
-        trigger="schedule",
-        requested_by="s",
-        tables=[],
-        open=None,
-        state="succeeded",
-        finished_at=now - timedelta(hours=3),
-    )
+    good = ended("succeeded", now - timedelta(hours=3))
     assert health.retention_check(now).text == f"retention {good.finished_at:%H:%M} (3 h ago)"
     for hours, level in ((30, "SOON"), (80, "BROKEN")):
         Run.objects.update(finished_at=now - timedelta(hours=hours))
         assert health.retention_check(now).level.name == level
-    Run.objects.create(
-        trigger="schedule",
-        requested_by="s",
-        tables=[],
-        open=None,
-        state="failed",
-        finished_at=now,
-        error="disk\nfull",
-    )
+    ended("failed", now, error="disk\nfull")
     assert health.retention_check(now).text == "retention failed: disk"
     runs.pause(until=now + DAY, by="ana")
     assert "paused until" in health.retention_check(now).text
+
+
+def test_the_age_of_the_last_success_is_measured_and_one_of_some_tables_is_none():
+    assert sources.retention().values == []
+    now = timezone.now()
+    ended("succeeded", now - timedelta(hours=30))
+    ended("succeeded", now, tables=["backfill_jobs"])
+    ended("failed", now)
+    (age,) = sources.retention().values
+    assert (age.metric_type, age.unit) == ("retention_age", "s")
+    assert 30 * 3600 <= age.value < 30 * 3600 + 60
+    assert health.retention_check(now).level.name == "SOON"
 
 
 ACTIONS = {
