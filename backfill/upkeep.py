@@ -53,8 +53,8 @@ def fold_ledger() -> int:
 
 
 def forget_events() -> int:
-    """Remove the events of jobs that left the table, once they are older than jobs are kept; how many."""
-    return _run(_FORGET, age=timedelta(days=settings.RETENTION_JOBS_DAYS))
+    """Remove the events of jobs that left the table, once they are older than their setting; how many."""
+    return _run(_FORGET, age=timedelta(days=settings.RETENTION_JOB_EVENTS_DAYS))
 
 
 def _run(sql: str, **parameters: Any) -> int:

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import connection
 
 from metrics.models import ServiceInstance
 
 KNOWN_FOR = timedelta(hours=24)  # an instance not heard for longer is not missed any more
-KEEP = timedelta(days=30)
 HANDOVER = timedelta(minutes=10)  # for so long a new instance and the one that it replaces may both report
 LONGEST_NAME = 200
 OVERLAP = timedelta(minutes=15)  # rows may come late, and clocks differ
@@ -28,7 +28,7 @@ WHERE metric_instances.last_at < excluded.last_at
 
 
 def note(*, now: datetime) -> int:
-    """Keep the instances that rows since the last call name, forget those of a month ago; how many were heard.
+    """Keep the instances that rows since the last call name, forget those silent for long; how many were heard.
 
     The first call, and one after a long pause, looks back KNOWN_FOR.
     """
@@ -37,7 +37,9 @@ def note(*, now: datetime) -> int:
     with connection.cursor() as cursor:
         cursor.execute(_NOTE, {"since": since})
         heard = cursor.rowcount
-    ServiceInstance.objects.filter(last_at__lt=now - KEEP).delete()
+    ServiceInstance.objects.filter(
+        last_at__lt=now - timedelta(days=settings.RETENTION_INSTANCES_DAYS)
+    ).delete()
     return heard
 
 

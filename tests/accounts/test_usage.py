@@ -11,7 +11,7 @@ from django.urls import reverse
 from tests.accounts.access import signed_in, token
 from utxoiq_admin.accounts import usage
 from utxoiq_admin.accounts.models import TokenRejection, TokenUsage
-from utxoiq_admin.accounts.usage import KEEP, KEEP_REASONS, Rejection, usage_note, usage_of
+from utxoiq_admin.accounts.usage import KEEP_REASONS, Rejection, usage_note, usage_of
 
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -39,8 +39,8 @@ def test_sums_reach_back_24_hours_before_the_running_one():
 def test_hours_that_nobody_will_ask_for_are_forgotten():
     made, _ = token("metrics:write")
     usage_note(token=made, now=NOW, accepted=1)
-    usage_note(token=made, now=NOW + KEEP, accepted=1)
-    usage_note(token=made, now=NOW + KEEP + 2 * HOUR, accepted=1)
+    usage_note(token=made, now=NOW + timedelta(days=8), accepted=1)
+    usage_note(token=made, now=NOW + timedelta(days=8) + 2 * HOUR, accepted=1)
     assert TokenUsage.objects.filter(token=made).count() == 2
 
 

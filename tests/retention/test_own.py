@@ -60,19 +60,25 @@ def left():
 
 
 def test_own_rows_go_by_their_settings_and_younger_ones_stay(settings, django_user_model):
-    settings.RETENTION_RUNS_DAYS, settings.RETENTION_HISTORY_DAYS, settings.RETENTION_EXPIRED_DAYS = 10, 20, 5
+    for days, each in zip((10, 12, 20, 7, 5, 3), own.OWN, strict=True):
+        setattr(settings, each.days_setting, days)
     user = django_user_model.objects.create_user("ana")
-    for days in (4, 6, 9, 11, 19, 21):
+    for days in (2, 4, 6, 9, 11, 19, 21):
         one_of_each(days, user)
     tidy()
     assert left() == {
-        "retention.Run": [4, 6, 9],
-        "retention.Pause": [4, 6, 9],
-        "core.HeartbeatGap": [4, 6, 9, 11, 19],
-        "feedback.QueueSample": [4, 6, 9, 11, 19],
-        "sessions.Session": [4],
-        "feedback.ReviewSkip": [4],
+        "retention.Run": [2, 4, 6, 9],
+        "retention.Pause": [2, 4, 6, 9, 11],
+        "core.HeartbeatGap": [2, 4, 6, 9, 11, 19],
+        "feedback.QueueSample": [2, 4, 6],
+        "sessions.Session": [2, 4],
+        "feedback.ReviewSkip": [2],
     }
+
+
+def test_each_table_has_a_setting_of_its_own():
+    names = [each.days_setting for each in (*own.OWN, *own.ELSEWHERE)]
+    assert len(names) == len(set(names))
 
 
 def test_every_table_that_is_tidied_is_tried_above():
@@ -95,6 +101,6 @@ def test_a_run_that_was_taken_over_deletes_no_own_rows(django_user_model):
 
 
 def test_the_page_says_how_long_our_own_rows_are_kept(settings):
-    settings.RETENTION_EXPIRED_DAYS = 3
+    settings.RETENTION_SESSIONS_DAYS = 3
     page = signed_in("ops").get("/retention/").content.decode()
-    assert '<span title="RETENTION_EXPIRED_DAYS">sessions that ended 3 d</span>' in page
+    assert '<span title="RETENTION_SESSIONS_DAYS">sessions that ended 3 d</span>' in page

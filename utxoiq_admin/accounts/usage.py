@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.db.models import Sum
 
@@ -17,7 +18,6 @@ from utxoiq_admin.accounts.models import ServiceToken, TokenRejection, TokenUsag
 
 logger = logging.getLogger(__name__)
 DAY = timedelta(hours=24)
-KEEP = timedelta(days=8)
 KEEP_REASONS = 20
 REASONS_PER_NOTE = 20  # a batch can be wrong in 10,000 ways
 
@@ -82,7 +82,7 @@ def usage_note(
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(_COUNT, [token.pk, _hour(now), *counts])
             if cursor.fetchone()[0]:  # the hour's first request: nobody else tidies this token's rows
-                cursor.execute(_FORGET, [token.pk, now - KEEP])
+                cursor.execute(_FORGET, [token.pk, now - timedelta(days=settings.RETENTION_TOKEN_USAGE_DAYS)])
             if rejections:
                 columns = zip(*_by_reason(rejections), strict=True)
                 cursor.execute(_REASONS, [token.pk, now, now, *map(list, columns)])

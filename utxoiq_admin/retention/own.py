@@ -49,17 +49,19 @@ OWN = (
         "requested_at",
         Q(finished_at__isnull=False),
     ),
-    Own("pauses of retention", "RETENTION_RUNS_DAYS", "retention.Pause", "until"),
+    Own("pauses of retention", "RETENTION_PAUSES_DAYS", "retention.Pause", "until"),
     # They explain gaps of charts, which are drawn from rollups long after the rows are gone.
-    Own("silences of our own processes", "RETENTION_HISTORY_DAYS", "core.HeartbeatGap", "heard_again"),
-    Own("lengths of the review queue", "RETENTION_HISTORY_DAYS", "feedback.QueueSample", "at"),
-    Own("sessions that ended", "RETENTION_EXPIRED_DAYS", "sessions.Session", "expire_date"),
-    Own("skips that ended", "RETENTION_EXPIRED_DAYS", "feedback.ReviewSkip", "until"),
+    Own("silences of our own processes", "RETENTION_SILENCES_DAYS", "core.HeartbeatGap", "heard_again"),
+    Own("lengths of the review queue", "RETENTION_QUEUE_SAMPLES_DAYS", "feedback.QueueSample", "at"),
+    Own("sessions that ended", "RETENTION_SESSIONS_DAYS", "sessions.Session", "expire_date"),
+    Own("skips that ended", "RETENTION_SKIPS_DAYS", "feedback.ReviewSkip", "until"),
 )
 # Deleted by the apps that write them.
 ELSEWHERE = (
     Aged("runs of tasks", "RETENTION_TASK_RUNS_DAYS"),
-    Aged("events of jobs that left", "RETENTION_JOBS_DAYS"),
+    Aged("events of jobs that left", "RETENTION_JOB_EVENTS_DAYS"),
+    Aged("instances that fell silent", "RETENTION_INSTANCES_DAYS"),
+    Aged("counts of what tokens wrote", "RETENTION_TOKEN_USAGE_DAYS"),
     Aged("hourly and daily figures of metrics", "ROLLUPS_METRICS_DAYS"),
 )
 
