@@ -9,6 +9,8 @@ class Migration(migrations.Migration):
     atomic = False  # writers go on while the index is built
     dependencies = [("feedback", "0003_insight_flags")]
     operations = [
+        # Killed half way, it leaves an index that is not valid, or one that nobody noted.
+        migrations.RunSQL("DROP INDEX CONCURRENTLY IF EXISTS idx_feedback_comments", migrations.RunSQL.noop),
         AddIndexConcurrently(
             model_name="insightfeedback",
             index=models.Index(
