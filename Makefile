@@ -30,7 +30,7 @@ dev: .venv/installed
 	@$(UP) --reload $(ARGS)
 
 test: .venv/installed-dev
-	@$(PY) -m pytest $(if $(ARGS),$(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
+	@$(PY) -m pytest $(if $(ARGS),$(ARGS),-n 3 --dist loadfile --no-loadscope-reorder)
 
 stress: .venv/installed-dev
 	@STRESS=1 $(PY) -m pytest -m stress -s $(ARGS)

@@ -117,8 +117,9 @@ def ensure(*, now: datetime | None = None) -> list[str]:
 
 
 def ensure_months(wanted: list[date]) -> list[str]:
-    """Make the partitions of these months (first days); those that exist are left alone."""
-    return [name for month in wanted if (name := _retried(partial(_make, month)))]
+    """Make the partitions of the whole months in which these days lie; those that exist are left alone."""
+    wanted_months = sorted({month_start(day) for day in wanted})
+    return [name for month in wanted_months if (name := _retried(partial(_make, month)))]
 
 
 def drop_empty(name: str, *, first: Callable[[], None] = lambda: None) -> bool:

@@ -1,8 +1,15 @@
 import pytest
+from django.urls import get_resolver
 
 from utxoiq_admin.core import cache
 
 FORKING = ("test_faults.py", "test_killed_at_each_step.py")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def every_view_is_there() -> None:
+    """A module that is imported while a test has changed another one would keep the change."""
+    assert get_resolver().url_patterns
 
 
 @pytest.fixture(autouse=True)

@@ -94,6 +94,15 @@ def test_a_new_partition_has_the_parents_indexes_checks_and_triggers(last):
         )
 
 
+def test_any_day_of_a_month_makes_all_of_it():
+    (name,) = partitions.ensure_months([date(2031, 5, 26), date(2031, 5, 31)])
+    made = next(each for each in partitions.listing() if each.name == name)
+    drop(name)
+    assert (name, made.start, made.end) == (
+        "system_metrics_2031_05", datetime(2031, 5, 1, tzinfo=UTC), datetime(2031, 6, 1, tzinfo=UTC),
+    )  # fmt: skip
+
+
 def test_two_makers_at_once_make_it_once(last):
     drop(last)
     made, errors = [], []
