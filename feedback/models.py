@@ -4,18 +4,15 @@ from django.db import models
 from django.db.models import Case, F, FloatField, Q, When
 from django.db.models.functions import Cast
 
-from feedback.review_models import (
+from feedback.queue_models import (
     IgnoredFlagger,
-    InsightReview,
-    JudgedFlag,
     QueueSample,
     ReviewClaim,
-    ReviewEvent,
     ReviewFetch,
     ReviewMark,
     ReviewSkip,
-    Verdict,
 )
+from feedback.review_models import InsightReview, JudgedFlag, ReviewEvent, Verdict
 from utxoiq_admin.core.cursors import Page, page
 from utxoiq_admin.core.defaults import UUID7, DatabaseNow, uuid7
 

@@ -11,11 +11,12 @@ from django.utils import timezone
 
 from feedback import queue_words, review_flaggers, review_texts
 from feedback.models import InsightFeedback, InsightFlag, InsightReview, ReviewClaim, ReviewEvent
+from feedback.queue_models import IgnoredFlagger, ReviewFetch
 from feedback.review_claims import live_claims
 from feedback.review_decisions import DECIDE_ESCALATED, newest_in_force, open_flags
 from feedback.review_feed import fetches_of
 from feedback.review_flaggers import Record
-from feedback.review_models import IgnoredFlagger, ReviewFetch, Verdict
+from feedback.review_models import Verdict
 
 FLAGS_SHOWN = 300
 COMMENTS_SHOWN = 12

@@ -15,7 +15,8 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Least
 
 from feedback import review_rows
-from feedback.review_models import DatabaseClock, InsightReview, ReviewClaim, ReviewSkip
+from feedback.queue_models import ReviewClaim, ReviewSkip
+from feedback.review_models import DatabaseClock, InsightReview
 from feedback.review_refusals import Refused, Why
 from utxoiq_admin.core import cursors
 

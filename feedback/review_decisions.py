@@ -13,7 +13,8 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 
 from feedback import review_claims, review_rows
-from feedback.review_models import InsightReview, JudgedFlag, ReviewClaim, ReviewEvent, Verdict
+from feedback.queue_models import ReviewClaim
+from feedback.review_models import InsightReview, JudgedFlag, ReviewEvent, Verdict
 from feedback.review_refusals import Refused, Why
 from feedback.review_sql import OPEN
 

@@ -2,7 +2,8 @@
 
 from django.db import connection
 
-from feedback.review_models import ReviewEvent, ReviewFetch
+from feedback.queue_models import ReviewFetch
+from feedback.review_models import ReviewEvent
 
 # A row only for a fetch that went further than any before: repeats and pages read again leave no trace.
 _NOTE = """

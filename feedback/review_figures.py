@@ -33,7 +33,8 @@ _TYPES = f"""
 SELECT f.flag_type, count(*) FILTER (WHERE j.verdict IN {UPHELD_SQL}),
        count(*) FILTER (WHERE j.verdict IN {UPHELD_SQL} OR j.verdict = 'nothing_wrong')
 FROM review_events e JOIN review_judged_flags j ON j.event_id = e.id JOIN insight_flags f ON f.id = j.flag_id
-WHERE e.at >= %(start)s AND e.at < %(end)s GROUP BY 1 ORDER BY 3 DESC
+WHERE e.at >= %(start)s AND e.at < %(end)s AND (%(person)s::int IS NULL OR e.moderator_id = %(person)s)
+GROUP BY 1 ORDER BY 3 DESC, 1
 """  # noqa: S608
 _FLAGS = f"""
 SELECT extract(epoch FROM date_trunc('day', flagged_at AT TIME ZONE 'UTC') AT TIME ZONE 'UTC')::bigint,
@@ -95,8 +96,9 @@ def work(start: datetime, end: datetime, person: int | None) -> list[Work]:
     ]
 
 
-def types(start: datetime, end: datetime) -> list[TypeShare]:
-    return [TypeShare(*row) for row in _ask(_TYPES, start, end) if row[2]]
+def types(start: datetime, end: datetime, person: int | None) -> list[TypeShare]:
+    """Most judged first; with `person` of their decisions only."""
+    return [TypeShare(*row) for row in _ask(_TYPES, start, end, person=person) if row[2]]
 
 
 def charts(start: datetime, end: datetime) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from feedback import review_rows
-from feedback.review_models import DatabaseClock, IgnoredFlagger
+from feedback.queue_models import IgnoredFlagger
+from feedback.review_models import DatabaseClock
 from feedback.review_refusals import Refused, Why
 from feedback.review_sql import PRIOR_RIGHT, PRIOR_WRONG, RECORD
 

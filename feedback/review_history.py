@@ -6,15 +6,15 @@ from typing import Any
 
 from django.contrib.auth.mixins import LoginRequiredMixin, PermissionRequiredMixin
 from django.contrib.auth.models import User
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
 from django.utils import timezone
 from django.views import View
 
 from feedback import review_figures
-from feedback.models import InsightReview, ReviewEvent
+from feedback.models import InsightFlag, InsightReview, JudgedFlag, ReviewEvent
 from feedback.queue_item import as_decisions
-from feedback.review_models import Verdict
+from feedback.review_models import UPHELD, Verdict
 from feedback.review_texts import known_texts
 from feedback.review_views import PERMISSION
 from utxoiq_admin.core.csv_export import keyset_rows, stream_csv
@@ -33,6 +33,9 @@ EXPORTED = (
     "flag_ids",
 )  # fmt: skip
 
+# What the figures count, for their links; the words stand where a single verdict may.
+COUNTED = {"decided": "all decisions", "upheld": "upheld, whichever", "undone": "undone since"}
+
 
 @dataclass(frozen=True)
 class Filters:
@@ -42,6 +45,7 @@ class Filters:
     verdict: str
     moderator: str
     insight: str
+    type: str = ""  # of a flag that the decision judged
     refusal: str = ""
     typed: tuple[str, str] = ("", "")  # from and to, as they stand in the address
 
@@ -59,19 +63,37 @@ class Filters:
         except InvalidRange as error:
             refusal = f"{error}. These are the last 30 days."
             chosen = parse_range(preset="", start="", end="", default=DEFAULT_RANGE, now=now)
-        verdict = text("verdict") if text("verdict") in Verdict.values else ""
-        return cls(chosen, verdict, text("moderator"), text("insight"), refusal, (text("from"), text("to")))
+        verdict = text("verdict") if text("verdict") in (*COUNTED, *Verdict.values) else ""
+        typed = (text("from"), text("to"))
+        return cls(
+            chosen, verdict, text("moderator"), text("insight"), text("type"), refusal=refusal, typed=typed
+        )
 
     def rows(self, user: User) -> "QuerySet[ReviewEvent]":
         """The events that pass; of other moderators only for administrators."""
         found = ReviewEvent.objects.filter(at__gte=self.range.start, at__lt=self.range.end)
-        if self.verdict:
-            found = found.filter(verdict=self.verdict)
+        found = self._of_verdict(found)
+        if self.type:
+            of_type = InsightFlag.objects.filter(pk=OuterRef("flag_id"), flag_type=self.type)
+            found = found.filter(Exists(JudgedFlag.objects.filter(Exists(of_type), event=OuterRef("pk"))))
         if self.insight:
             found = found.filter(insight_id=self.insight)
         if not user.is_superuser:
             return found.filter(moderator=user)
         return found.filter(moderator__username=self.moderator) if self.moderator else found
+
+    def _of_verdict(self, found: "QuerySet[ReviewEvent]") -> "QuerySet[ReviewEvent]":
+        decided = found.filter(kind=ReviewEvent.Kind.DECISION)
+        match self.verdict:
+            case "":
+                return found
+            case "decided":
+                return decided
+            case "upheld":
+                return decided.filter(verdict__in=UPHELD)
+            case "undone":
+                return decided.filter(undone_by__isnull=False)
+        return found.filter(verdict=self.verdict)
 
 
 def query_of(request: HttpRequest, **changes: str | None) -> str:
@@ -102,6 +124,7 @@ class HistoryPage(Page):
         for event in events:
             event.moderator = people[event.moderator_id]
         start, end = filters.range.start, filters.range.end
+        person = None if user.is_superuser else user.pk
         flagged = list(
             InsightReview.objects.filter(state=InsightReview.State.WAITING).order_by("-unjudged")[
                 :MOST_FLAGGED
@@ -113,15 +136,16 @@ class HistoryPage(Page):
             decisions=[(each, texts.get(each.event.insight_id)) for each in as_decisions(events)],
             next=query_of(self.request, after=found.next) if found.next else "",
             export=query_of(self.request),
-            data_query=query_of(self.request, verdict=None, moderator=None, insight=None),
-            work=review_figures.work(start, end, None if user.is_superuser else user.pk),
-            types=review_figures.types(start, end),
+            without_type=query_of(self.request, type=None),
+            data_query=query_of(self.request, verdict=None, moderator=None, insight=None, type=None),
+            work=review_figures.work(start, end, person),
+            types=review_figures.types(start, end, person),
             most_flagged=[(row, texts.get(row.pk)) for row in flagged],
             presets=[
                 (query_of(self.request, range=name, **{"from": None, "to": None}), name, PRESETS[name][0])
                 for name in ("24h", "7d", "30d", "90d")
             ],
-            verdicts=Verdict.choices,
+            verdicts=[*COUNTED.items(), *Verdict.choices],
             **kwargs,
         )
 

@@ -18,7 +18,8 @@ from collections.abc import Iterable
 from django.conf import settings
 from django.db import connection, transaction
 
-from feedback.review_models import InsightReview, QueueSample, ReviewMark
+from feedback.queue_models import QueueSample, ReviewMark
+from feedback.review_models import InsightReview
 from feedback.review_sql import COMPUTE
 
 BATCH = 500  # insights a pass: some 50 ms in which nobody claims or decides

@@ -3,6 +3,8 @@
 import json
 import re
 from datetime import timedelta
+from html import unescape
+from urllib.parse import parse_qsl
 
 import pytest
 from django.db import connection
@@ -250,6 +252,35 @@ def test_the_history_shows_ones_own_decisions_and_administrators_all(ana):
     data = ana.get("/review/history/data/?range=24h").json()
     assert data["flags"][1:] == [[6], [0], [0], [0]]
     assert ana.get("/review/history/?range=x&verdict=y&after=z&start=q").status_code == 200
+
+
+def test_each_number_of_the_history_links_to_its_rows(ana):
+    flagged("a"), flagged("b", word="spam"), flagged("c", word="spam"), flagged("d")
+    decided(moderator("bo"), "b", "nothing_wrong")
+    for insight in ("a", "c", "d"):
+        press(ana, insight)
+    ana.post("/review/undo/")
+    boss = signed_in("administrator")
+    page = boss.get("/review/history/").content.decode()
+    links = re.findall(r'href="\?([^"]*(?:verdict|type)=[^"]*)" *(?:title="[^"]*")?>([^<]*)<', page)
+    found = {}
+    for query, number in links:
+        asked = unescape(query)
+        shown = boss.get(f"/review/history/?{asked}").content.decode()
+        rows = shown[shown.index("Each decision") :].count("<tr><td>")
+        wanted = dict(parse_qsl(asked))
+        key = tuple(wanted.get(name, "") for name in ("moderator", "verdict", "type"))
+        found[key] = (number.strip(), rows)
+    assert found == {
+        ("", "decided", ""): ("4", 4), ("", "upheld", ""): ("75 %", 3), ("", "undone", ""): ("1", 1),
+        ("moderators", "decided", ""): ("3", 3), ("moderators", "upheld", ""): ("100 %", 3),
+        ("moderators", "undone", ""): ("1", 1),
+        ("bo", "decided", ""): ("1", 1), ("bo", "upheld", ""): ("0 %", 0), ("bo", "undone", ""): ("0", 0),
+        ("", "upheld", "spam"): ("3", 1), ("", "", "spam"): ("6", 2),
+        ("", "upheld", "inaccurate"): ("3", 1), ("", "", "inaccurate"): ("3", 1),
+    }  # fmt: skip
+    own = words(ana.get("/review/history/").content.decode())
+    assert re.search(r"spam .{0,40} 3 of 3 ", own)  # of her decisions, as all figures of hers
 
 
 def test_the_platform_reads_decisions_by_cursor_and_history_says_when(ana, client):
