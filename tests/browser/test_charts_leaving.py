@@ -99,7 +99,7 @@ def test_share_copies_a_link_that_shows_the_same_tomorrow(charts):
     charts.page.goto(link)
     charts.ready()
     assert (charts.chart()["start"], charts.chart()["end"]) == (before["start"], before["end"])
-    assert charts.page.inner_text("#chart-live") == "range is over"
+    assert charts.page.inner_text("#chart-live") == "ended"
 
 
 def test_views_are_saved_under_a_name_opened_shared_and_deleted(charts):

@@ -66,7 +66,7 @@ export function toolbar(context, bar) {
     const live = byId("chart-live"), isOn = isLive(now) && !context.isPaused();
     live.disabled = !isLive(now);
     live.setAttribute("aria-pressed", String(isOn));
-    live.textContent = isOn && length ? `every ${span(paceOf(length))}` : isLive(now) ? "paused" : "range is over";
+    live.textContent = isOn && length ? `every ${span(paceOf(length))}` : isLive(now) ? "paused" : "ended";
     exports();
     bar.render();
   }
