@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { changeText, isShown, unfinished } from "./panels.js";
-import { quantity } from "./units.js";
+import { counted, quantity } from "./units.js";
 
 const SILENT = 300; // seconds behind the newest row of the chart: worth a word
 
@@ -65,7 +65,7 @@ export function foot(holder, context) {
   const rows = panel.series.reduce((sum, one) => sum + one.rows, 0);
   const to = Math.max(...panel.series.map((one) => one.data_to ?? 0)), holes = panel.series.some((one) => one.holes.length);
   return [
-    `${rows.toLocaleString("en-US")} rows`, body.source, `${context.span(body.step)} buckets`,
+    counted(rows, "row"), body.source, `${context.span(body.step)} buckets`,
     holes && "rows are missing where the line breaks",
     fills(panel, body),
     `${to ? `data to ${write.recent(to)}, ` : ""}fetched ${write.recent(body.fetched)} ${write.name}`,

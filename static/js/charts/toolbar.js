@@ -5,6 +5,7 @@ import { picker } from "./picker.js";
 import { SPLIT_LONGEST } from "./state.js";
 import { age, isLive, span } from "./time.js";
 import { paceOf } from "./loader.js";
+import { counted } from "./units.js";
 
 export function toolbar(context, bar) {
   const { services } = context.setup, state = context.state;
@@ -48,8 +49,7 @@ export function toolbar(context, bar) {
     if (!context.bounds()) return;
     const rows = (body?.series ?? []).reduce((sum, one) => sum + one.count.reduce((all, count) => all + (count ?? 0), 0), 0);
     link.href = context.rows();
-    const size = rows.toLocaleString("en-US");
-    link.replaceChildren("Raw rows, CSV ", h("small", {}, rows > limit ? `the newest ${limit.toLocaleString("en-US")} of ${size}` : `${size} rows`));
+    link.replaceChildren("Raw rows, CSV ", h("small", {}, rows > limit ? `the newest ${limit.toLocaleString("en-US")} of ${rows.toLocaleString("en-US")}` : counted(rows, "row")));
   }
 
   function render() {

@@ -24,6 +24,9 @@ export function quantity(value, unit, precision = 4) {
   return digits(value, precision) + (WORDS[unit] ?? ` ${rate ? `${PER_SECOND.exec(unit)[1]}/s` : unit}`);
 }
 
+/** "2,880 rows", "1 row". */
+export const counted = (number, word) => `${number.toLocaleString("en-US")} ${word}${number === 1 ? "" : "s"}`;
+
 export const tick = (value, unit) => quantity(value, unit, 3);
 
 /** The unit as a chart's title says it. */
