@@ -1,8 +1,6 @@
 """What moderators do on the queue's page. POST only; answers are JSON with the fragments that changed."""
 
-import json
 import uuid
-from collections.abc import Callable
 from typing import Any, cast
 
 from django.http import Http404, HttpRequest, JsonResponse
@@ -21,17 +19,24 @@ from feedback import (
 from feedback.models import InsightReview, ReviewEvent
 from feedback.queue_reading import Wish
 from feedback.review_decisions import BulkReport, Item
-from feedback.review_models import Verdict
+from feedback.review_input import (
+    Malformed,
+    field,
+    ids_in,
+    insight_of,
+    json_of,
+    note_of,
+    parsed,
+    seen_text,
+    token_of,
+    verdict_of,
+)
 from feedback.review_refusals import Refused
 from feedback.review_views import MAX_ID, PERMISSION, ModeratorRequest, item_context, list_context
 from utxoiq_admin.core.schemas import is_storable
 
 SIGNED_OUT = "You are signed out. Sign in again in another tab; your note is kept, and nothing was decided."
 NOT_ALLOWED = "Your account may not decide. Ask an administrator for the group moderators."
-
-
-class Malformed(Exception):
-    """The page did not send what an action needs."""
 
 
 class Action(View):
@@ -77,70 +82,6 @@ def drawn(request: ModeratorRequest, insight_id: str | None) -> dict[str, Any]:
         return {"list": listing, "item": shown, "insight": ""}
     shown = render_to_string("feedback/review_item.html", item_context(request, insight_id), request)
     return {"list": listing, "item": shown, "insight": insight_id}
-
-
-def field(request: HttpRequest, name: str) -> str:
-    """A field of the form. Raises Malformed for text that cannot be stored."""
-    value = request.POST.get(name, "")
-    if not is_storable(value):
-        raise Malformed(f"{name} holds characters that cannot be stored.")
-    return value
-
-
-def insight_of(request: HttpRequest) -> str:
-    value = field(request, "insight")
-    if not 1 <= len(value) <= MAX_ID:
-        raise Malformed("No insight was named.")
-    return value
-
-
-def token_of(request: HttpRequest) -> uuid.UUID | None:
-    return parsed(request, "token", uuid.UUID) if request.POST.get("token") else None
-
-
-def parsed(request: HttpRequest, name: str, kind: Callable[[str], Any]) -> Any:
-    try:
-        return kind(field(request, name))
-    except ValueError:
-        raise Malformed(f"{name} is missing or cannot be read.") from None
-
-
-def json_of(request: HttpRequest, name: str, kind: type) -> Any:
-    """A field that holds JSON of this kind; empty when it is not there."""
-    text = request.POST.get(name)
-    try:
-        value = json.loads(text) if text else kind()
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, kind):
-        raise Malformed(f"{name} cannot be read.")
-    return value
-
-
-def ids_in(values: Any) -> frozenset[uuid.UUID]:
-    try:
-        return frozenset(uuid.UUID(str(each)) for each in values)
-    except (ValueError, TypeError):
-        raise Malformed("The flags that were seen cannot be read.") from None
-
-
-def verdict_of(request: HttpRequest) -> Verdict:
-    return Verdict(parsed(request, "verdict", Verdict))
-
-
-def note_of(request: HttpRequest) -> str:
-    note = field(request, "note")
-    if len(note) > review_decisions.MAX_NOTE:
-        raise Malformed(f"A note has at most {review_decisions.MAX_NOTE:,} characters. Nothing was decided.")
-    return note
-
-
-def seen_text(request: HttpRequest, insight_id: str) -> dict[str, Any] | None:
-    """The text as it stood on the page. Raises Malformed for one that this page never showed."""
-    try:
-        return review_texts.as_seen(insight_id, field(request, "text"))
-    except ValueError as error:
-        raise Malformed(str(error)) from None
 
 
 def next_item(request: ModeratorRequest, after: InsightReview | None) -> str | None:
