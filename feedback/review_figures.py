@@ -6,13 +6,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, QuerySet
 
+from feedback.models import InsightFlag, JudgedFlag, ReviewEvent
+from feedback.review_models import UPHELD
 from feedback.review_sql import KNOWN, UPHELD_SQL
 
 TIMEOUT_MS = 10_000
 SAMPLED = 300  # seconds between two samples of the queue
 MISSING = 2.5  # steps without a sample that are a gap
 DAY = 86_400
+# What the figures count, in words; their links name it where a single verdict may stand.
+COUNTED = {"decided": "all decisions", "upheld": "upheld, whichever", "undone": "undone since"}
 SAMPLES_SHOWN = 400  # points of the queue's chart at most
 
 _WORK = f"""
@@ -99,6 +104,29 @@ def work(start: datetime, end: datetime, person: int | None) -> list[Work]:
 def types(start: datetime, end: datetime, person: int | None) -> list[TypeShare]:
     """Most judged first; with `person` of their decisions only."""
     return [TypeShare(*row) for row in _ask(_TYPES, start, end, person=person) if row[2]]
+
+
+def behind(
+    events: "QuerySet[ReviewEvent]", *, verdict: str = "", flag_type: str = ""
+) -> "QuerySet[ReviewEvent]":
+    """The events that a figure counts: `verdict` is one of COUNTED or a single one.
+
+    `flag_type` is that of a flag which they judged.
+    """
+    if flag_type:
+        of_type = InsightFlag.objects.filter(pk=OuterRef("flag_id"), flag_type=flag_type)
+        events = events.filter(Exists(JudgedFlag.objects.filter(Exists(of_type), event=OuterRef("pk"))))
+    decided = events.filter(kind=ReviewEvent.Kind.DECISION)
+    match verdict:
+        case "":
+            return events
+        case "decided":
+            return decided
+        case "upheld":
+            return decided.filter(verdict__in=UPHELD)
+        case "undone":
+            return decided.filter(undone_by__isnull=False)
+    return events.filter(verdict=verdict)
 
 
 def charts(start: datetime, end: datetime) -> dict[str, Any]:

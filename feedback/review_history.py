@@ -6,15 +6,15 @@ from typing import Any
 
 from django.contrib.auth.mixins import LoginRequiredMixin, PermissionRequiredMixin
 from django.contrib.auth.models import User
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
 from django.utils import timezone
 from django.views import View
 
 from feedback import review_figures
-from feedback.models import InsightFlag, InsightReview, JudgedFlag, ReviewEvent
+from feedback.models import InsightReview, ReviewEvent
 from feedback.queue_item import as_decisions
-from feedback.review_models import UPHELD, Verdict
+from feedback.review_models import Verdict
 from feedback.review_texts import known_texts
 from feedback.review_views import PERMISSION
 from utxoiq_admin.core.csv_export import keyset_rows, stream_csv
@@ -32,9 +32,6 @@ EXPORTED = (
     "id", "at", "kind", "verdict", "insight_id", "moderator__username", "note", "waiting_since", "undoes_id",
     "flag_ids",
 )  # fmt: skip
-
-# What the figures count, for their links; the words stand where a single verdict may.
-COUNTED = {"decided": "all decisions", "upheld": "upheld, whichever", "undone": "undone since"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,7 @@ class Filters:
         except InvalidRange as error:
             refusal = f"{error}. These are the last 30 days."
             chosen = parse_range(preset="", start="", end="", default=DEFAULT_RANGE, now=now)
-        verdict = text("verdict") if text("verdict") in (*COUNTED, *Verdict.values) else ""
+        verdict = text("verdict") if text("verdict") in (*review_figures.COUNTED, *Verdict.values) else ""
         typed = (text("from"), text("to"))
         return cls(
             chosen, verdict, text("moderator"), text("insight"), text("type"), refusal=refusal, typed=typed
@@ -72,28 +69,12 @@ class Filters:
     def rows(self, user: User) -> "QuerySet[ReviewEvent]":
         """The events that pass; of other moderators only for administrators."""
         found = ReviewEvent.objects.filter(at__gte=self.range.start, at__lt=self.range.end)
-        found = self._of_verdict(found)
-        if self.type:
-            of_type = InsightFlag.objects.filter(pk=OuterRef("flag_id"), flag_type=self.type)
-            found = found.filter(Exists(JudgedFlag.objects.filter(Exists(of_type), event=OuterRef("pk"))))
+        found = review_figures.behind(found, verdict=self.verdict, flag_type=self.type)
         if self.insight:
             found = found.filter(insight_id=self.insight)
         if not user.is_superuser:
             return found.filter(moderator=user)
         return found.filter(moderator__username=self.moderator) if self.moderator else found
-
-    def _of_verdict(self, found: "QuerySet[ReviewEvent]") -> "QuerySet[ReviewEvent]":
-        decided = found.filter(kind=ReviewEvent.Kind.DECISION)
-        match self.verdict:
-            case "":
-                return found
-            case "decided":
-                return decided
-            case "upheld":
-                return decided.filter(verdict__in=UPHELD)
-            case "undone":
-                return decided.filter(undone_by__isnull=False)
-        return found.filter(verdict=self.verdict)
 
 
 def query_of(request: HttpRequest, **changes: str | None) -> str:
@@ -145,7 +126,7 @@ class HistoryPage(Page):
                 (query_of(self.request, range=name, **{"from": None, "to": None}), name, PRESETS[name][0])
                 for name in ("24h", "7d", "30d", "90d")
             ],
-            verdicts=[*COUNTED.items(), *Verdict.choices],
+            verdicts=[*review_figures.COUNTED.items(), *Verdict.choices],
             **kwargs,
         )
 

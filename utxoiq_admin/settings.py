@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import environ
-from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 
+from utxoiq_admin.beat_schedule import beat_schedule
 from utxoiq_admin.navigation import UNFOLD  # noqa: F401
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -205,84 +205,7 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "utxoiq_admin.core.heartbeats:Scheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
-CELERY_BEAT_SCHEDULE = {
-    "start rows whose message was lost": {
-        "task": "core.tick",
-        "schedule": 60.0,
-        "options": {"expire_seconds": 50},
-    },
-    "measure host and servers": {
-        "task": "monitoring.measure",
-        "schedule": 60.0,
-        "options": {"expire_seconds": 50},
-    },
-    "tidy what is known of backfill jobs": {
-        "task": "backfill.tidy",
-        "schedule": 600.0,
-        "options": {"expire_seconds": 300},
-    },
-    "make partitions ahead": {
-        "task": "metrics.maintain_partitions",
-        "schedule": crontab(hour="0", minute="10"),
-        "options": {"expire_seconds": 3600},
-    },
-    "bring rollups up to date": {
-        "task": "metrics.refresh_rollups",
-        "schedule": 5.0,
-        "options": {"expire_seconds": 5},
-    },
-    "add changes to the figures of insights": {
-        "task": "feedback.refresh_figures",
-        "schedule": 5.0,
-        "options": {"expire_seconds": 5},
-    },
-    "compare figures of insights with their rows": {
-        "task": "feedback.verify_figures",
-        "schedule": crontab(hour="0", minute="50"),
-        "options": {"expire_seconds": 3600},
-    },
-    "note which instances report": {
-        "task": "metrics.note_instances",
-        "schedule": 60.0,
-        "options": {"expire_seconds": 50},
-    },
-    "bring the review queue up to date": {
-        "task": "feedback.refresh_reviews",
-        "schedule": 5.0,
-        "options": {"expire_seconds": 5},
-    },
-    "ask for the texts that come up in the queue": {
-        "task": "feedback.warm_texts",
-        "schedule": 60.0,
-        "options": {"expire_seconds": 50},
-    },
-    "measure the review queue": {
-        "task": "feedback.measure_queue",
-        "schedule": 300.0,
-        "options": {"expire_seconds": 240},
-    },
-    "compare rollups with their rows": {
-        "task": "metrics.verify_rollups",
-        "schedule": crontab(hour="0", minute="40"),
-        "options": {"expire_seconds": 3600},
-    },
-}
-CELERY_BEAT_SCHEDULE["archive, verify, delete"] = {
-    "task": "retention.run",
-    "schedule": crontab(hour="2", minute="0"),
-    "options": {"expire_seconds": 6 * 3600, "queue": "long"},
-}
-CELERY_BEAT_SCHEDULE["take over a retention run that crashed"] = {
-    "task": "retention.watch",
-    "schedule": 300.0,
-    "options": {"expire_seconds": 240},
-}
-if EMBEDDED_DATABASE:  # demo data is never loaded anywhere else
-    CELERY_BEAT_SCHEDULE["keep demo data alive"] = {
-        "task": "demo.keep_alive",
-        "schedule": 60.0,
-        "options": {"expire_seconds": 50},
-    }
+CELERY_BEAT_SCHEDULE = beat_schedule(demo=EMBEDDED_DATABASE)
 
 # --- Time, words, files -------------------------------------------------------------------------------------
 TIME_ZONE = "UTC"

@@ -96,11 +96,11 @@ def tallied(
         tally.first, tally.last = min(tally.first, *times), max(tally.last, *times)
         tally.total += sum(int.from_bytes(digest, "big") for digest in digests)
         if proof is not None:
-            proof += _proof_of(block, times, digests)
+            proof += _rows_of_proof(block, times, digests)
         yield block
 
 
-def _proof_of(block: bytes, times: list[bytes], digests: list[bytes]) -> bytes:
+def _rows_of_proof(block: bytes, times: list[bytes], digests: list[bytes]) -> bytes:
     packed = bytes.fromhex(b"".join(_IDS.findall(block)).replace(b"-", b"").decode())
     if len(packed) != 16 * len(times):
         raise ValueError(f"{len(times)} lines have {len(packed) / 16} ids")
